@@ -1,0 +1,248 @@
+"""Decide which URLs a button may lead to: one strict parser, for downloads and callbacks."""
+
+from __future__ import annotations
+
+import binascii
+import ipaddress
+import re
+import unicodedata
+from typing import NoReturn
+from urllib.parse import quote, unquote_to_bytes
+
+from .errors import LinkRefused
+
+MAX_URL_CHARACTERS = 8192
+
+_ALLOWED = "'https://…', 'http://…', or a path of this site, such as '/reports/2026.pdf'"
+_ALLOWED_WITH_DATA = f"{_ALLOWED}, or 'data:…'"
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+_ABSOLUTE = re.compile(r"(https?)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.IGNORECASE)
+_PATH = re.compile(r"(/[^?#]*)(\?[^#]*)?(#.*)?")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?")
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_DOT_SEGMENTS = frozenset({".", ".."})
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+_TOKEN = r"[A-Za-z0-9!#$&^_.+\-]+"  # RFC 6838's names, which are all that a header can carry
+_DATA = re.compile(
+    rf"(?P<type>{_TOKEN}/{_TOKEN})?(?P<parameters>(?:;{_TOKEN}=(?:{_TOKEN}|\"[^\",\\]*\"))*)"
+    r"(?P<base64>;base64)?",
+    re.IGNORECASE,
+)
+_CHARSET = re.compile(rf";charset=\"?({_TOKEN})\"?", re.IGNORECASE)
+_DATA_HEAD_CHARACTERS = 512
+_UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+def check_url(url: object, *, what: str, data: bool = False, origin: str | None = None) -> str:
+    """Give back the URL as one that every browser reads in the same way, or refuse it.
+
+    `what` names the attribute in the error. `data` allows `data:` URLs. With `origin`
+    ("https://example.com"), an absolute URL must lead to that origin.
+    """
+    text = _plain_text(url, what=what)
+    scheme = _SCHEME.match(text)
+    if scheme and scheme[1].lower() == "data":
+        if not data:
+            _refuse(what, text, "A page must not lead to a 'data:' URL.", data=data)
+        _read_data_url(text, what=what)
+        return text
+    if len(text) > MAX_URL_CHARACTERS:
+        _refuse(what, text, f"It is longer than {MAX_URL_CHARACTERS} characters.", data=data)
+    _check_characters(text, what=what, data=data)
+    if scheme and scheme[1].lower() in _DEFAULT_PORTS:
+        return _check_absolute(text, what=what, data=data, origin=origin)
+    if scheme:
+        _refuse(what, text, f"'{scheme[1]}:' is not allowed.", data=data)
+    return _check_path(text, what=what, data=data)
+
+
+def decode_data_url(url: str, limit: int | None) -> tuple[str, bytes]:
+    """Give the type and the bytes of a `data:` URL; `limit` is in bytes, None is no limit.
+
+    The type carries a charset only where the URL says one that is not UTF-8.
+    """
+    mimetype, payload, is_base64 = _read_data_url(url, what="data URL")
+    # Asked before decoding, so that a giant costs no second copy of itself.
+    size = len(payload) * 3 // 4 - 2 if is_base64 else len(payload) // 3
+    if limit is None or size <= limit:
+        content = _decode_payload(payload, is_base64, what="data URL", url=url)
+        if limit is None or len(content) <= limit:
+            return mimetype, content
+    raise LinkRefused(
+        f"The data URL {_shown(url)} holds more than the {limit} bytes that are allowed. "
+        "Hand over a File instead, which has no such limit."
+    )
+
+
+def _plain_text(url: object, *, what: str) -> str:
+    if not isinstance(url, str):
+        raise LinkRefused(
+            f"The {what} must be a URL, a str, not {type(url).__name__} {_shown(url)}."
+        )
+    # A subclass, such as Markup, would bring its own methods along.
+    return str.__str__(url)
+
+
+def _check_characters(text: str, *, what: str, data: bool) -> None:
+    if not text:
+        _refuse(what, text, "It is empty.", data=data)
+    if text != text.strip(" "):
+        _refuse(what, text, "It begins or ends with a space.", data=data)
+    if "\\" in text:
+        _refuse(what, text, "It holds a backslash, which browsers read as '/'.", data=data)
+    for character in text:
+        # Browsers drop or fold some of these, and then read another URL than we did.
+        if character != " " and unicodedata.category(character)[0] in "CZ":
+            name = f"U+{ord(character):04X}"
+            _refuse(what, text, f"It holds the invisible character {name}.", data=data)
+    if _BAD_PERCENT.search(text):
+        _refuse(what, text, "It holds a '%' that starts no escape; write it '%25'.", data=data)
+
+
+def _check_absolute(text: str, *, what: str, data: bool, origin: str | None) -> str:
+    match = _ABSOLUTE.fullmatch(text)
+    if match is None or not match[2]:
+        _refuse(what, text, "Its scheme is not followed by '//' and a host.", data=data)
+    scheme, authority = match[1].lower(), match[2]
+    site = f"{scheme}://{_check_authority(authority, scheme, text, what=what, data=data)}"
+    if origin is not None and site != check_url(origin, what="origin").rstrip("/"):
+        _refuse(what, text, f"It leads away from {origin}.", data=data)
+    _check_segments(match[3], text, what=what, data=data)
+    return site + _serialise(match[3] or "/", match[4], match[5])
+
+
+def _check_path(text: str, *, what: str, data: bool) -> str:
+    if not text.startswith("/"):
+        _refuse(what, text, "A path of this site starts with '/'.", data=data)
+    if text.startswith("//"):
+        _refuse(what, text, "'//' leads to another host; write its 'https:' too.", data=data)
+    match = _PATH.fullmatch(text)
+    assert match is not None  # "/" has been seen, and no line end is left
+    _check_segments(match[1], text, what=what, data=data)
+    return _serialise(match[1], match[2], match[3])
+
+
+def _check_segments(path: str, text: str, *, what: str, data: bool) -> None:
+    # "/.//elsewhere" is "//elsewhere" once a browser or a proxy has tidied it up.
+    segments = path.lower().replace("%2e", ".").split("/")
+    if not _DOT_SEGMENTS.isdisjoint(segments):
+        _refuse(what, text, "Its path holds '.' or '..'; write where it leads.", data=data)
+
+
+def _check_authority(authority: str, scheme: str, text: str, *, what: str, data: bool) -> str:
+    if "@" in authority:
+        _refuse(what, text, "It holds a user name ('…@'), which hides the host.", data=data)
+    host, port = _split_port(authority)
+    if not (_is_ipv6(host) or _is_host_name(host)):
+        hint = "A host that is not ASCII is written in its 'xn--' form."
+        _refuse(what, text, f"{_shown(host)} is no host name. {hint}", data=data)
+    if port is None:
+        return host.lower()
+    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        _refuse(what, text, f"{_shown(port)} is no port.", data=data)
+    number = str(int(port))
+    return host.lower() if number == _DEFAULT_PORTS[scheme] else f"{host.lower()}:{number}"
+
+
+def _split_port(authority: str) -> tuple[str, str | None]:
+    if authority.startswith("["):
+        host, bracket, rest = authority.partition("]")
+        return host + bracket + ("" if rest.startswith(":") else rest), rest[1:] or None
+    host, colon, port = authority.partition(":")
+    return host, port if colon else None
+
+
+def _is_ipv6(host: str) -> bool:
+    if not (host.startswith("[") and host.endswith("]")) or "%" in host:
+        return False
+    try:
+        ipaddress.IPv6Address(host[1:-1])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host_name(host: str) -> bool:
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _serialise(path: str, query: str | None, fragment: str | None) -> str:
+    safe = "!$&'()*+,;=:@/%~-._"
+    return (
+        quote(path, safe=safe) + quote(query or "", safe=safe + "?") + _fragment(fragment, safe)
+    )
+
+
+def _fragment(fragment: str | None, safe: str) -> str:
+    return "#" + quote(fragment[1:], safe=safe + "?") if fragment else ""
+
+
+def _read_data_url(url: str, *, what: str) -> tuple[str, str, bool]:
+    head, comma, payload = url[len("data:") :].partition(",")
+    match = _DATA.fullmatch(head) if comma and len(head) <= _DATA_HEAD_CHARACTERS else None
+    if match is None:
+        shape = "'data:<type>;base64,<content>'"
+        _refuse(what, url, f"It is no data URL of the shape {shape}.", data=True)
+    is_base64 = match["base64"] is not None
+    _check_payload(payload, is_base64, what=what, url=url)
+    return _data_type(match), payload, is_base64
+
+
+def _data_type(match: re.Match[str]) -> str:
+    mimetype = (match["type"] or "text/plain").lower()
+    charset = _CHARSET.search(match["parameters"])
+    if charset and charset[1].lower() not in _UTF8_NAMES and mimetype.startswith("text/"):
+        return f"{mimetype}; charset={charset[1].lower()}"
+    return mimetype
+
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+# What a browser would cut off, drop, or trip over.
+_LOST_IN_DATA = re.compile(r"[\x00-\x1f\x7f#\ud800-\udfff]")
+
+
+def _check_payload(payload: str, is_base64: bool, *, what: str, url: str) -> None:
+    if not is_base64:
+        lost = _LOST_IN_DATA.search(payload)
+        if lost or _BAD_PERCENT.search(payload):
+            reason = f"{lost[0]!r}" if lost else "a '%' that starts no escape"
+            way_out = "Escape it with urllib.parse.quote, or use ';base64'."
+            _refuse(what, url, f"Its content holds {reason}. {way_out}", data=True)
+        return
+    text = _unescaped(payload)
+    # Forgiving about missing padding, as browsers are; four letters are three bytes.
+    letters = len(text.rstrip("="))
+    padded = letters != len(text)
+    if not _BASE64.fullmatch(text) or letters % 4 == 1 or (padded and len(text) % 4):
+        _refuse(what, url, "Its content is not base64.", data=True)
+
+
+def _decode_payload(payload: str, is_base64: bool, *, what: str, url: str) -> bytes:
+    if not is_base64:
+        return unquote_to_bytes(payload)
+    text = _unescaped(payload)
+    try:
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4))
+    except ValueError as error:
+        _refuse(what, url, f"Its content is not base64: {error}.", data=True)
+
+
+def _unescaped(payload: str) -> str:
+    if "%" not in payload:
+        return payload
+    # Letters that are not ASCII stay such, and are then no base64.
+    return unquote_to_bytes(payload).decode("latin-1")
+
+
+def _refuse(what: str, url: str, reason: str, *, data: bool) -> NoReturn:
+    allowed = _ALLOWED_WITH_DATA if data else _ALLOWED
+    raise LinkRefused(f"The {what} {_shown(url)} is refused. {reason} Allowed are {allowed}.")
+
+
+def _shown(value: object) -> str:
+    text = ascii(value[:80]) if isinstance(value, str) else ascii(value)
+    return text if len(text) <= 90 else text[:80] + "…"
