@@ -1,0 +1,74 @@
+"""Install the programs that the tests start and Python's packages cannot bring: a browser, two servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+POSTGRES_FOLDERS = Path("/usr/lib/postgresql")
+
+
+def main() -> None:
+    missing = [package for package, is_there in NEEDED.items() if not is_there()]
+    if not missing:
+        return
+    if not _may_install():
+        return _say_what_to_install(missing)
+    _install(missing)
+
+
+def has_browser() -> bool:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return bool(os.environ.get("CHROMIUM")) or any(map(shutil.which, names))
+
+
+def has_redis() -> bool:
+    return shutil.which("redis-server") is not None
+
+
+def has_postgres() -> bool:
+    # Debian keeps the server's programs off the PATH.
+    return shutil.which("postgres") is not None or any(POSTGRES_FOLDERS.glob("*/bin/postgres"))
+
+
+NEEDED = {"chromium": has_browser, "redis-server": has_redis, "postgresql": has_postgres}
+
+
+def _may_install() -> bool:
+    return shutil.which("apt-get") is not None and _as_root([]) is not None
+
+
+def _as_root(command: list[str]) -> list[str] | None:
+    """Return the command as root would give it, or None where nobody may without a password."""
+    if os.geteuid() == 0:
+        return command
+    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"]).returncode == 0:
+        return ["sudo", "-n", *command]
+    return None
+
+
+def _install(missing: list[str]) -> None:
+    print(f"Installing {', '.join(missing)} …", flush=True)
+    # RUNLEVEL keeps Debian from starting the servers: the tests start their own, on private ports.
+    quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
+        done = subprocess.run(_as_root([*quietly, *arguments]) or [], stdout=subprocess.DEVNULL)
+        if done.returncode != 0:
+            return _say_what_to_install(missing)
+
+
+def _say_what_to_install(missing: list[str]) -> None:
+    print(
+        f"Not on this machine: {', '.join(missing)}. The tests that need them will be skipped (in CI"
+        " they fail).\n"
+        f"To run them, install these; on Debian and Ubuntu: sudo apt-get install {' '.join(missing)}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
