@@ -26,8 +26,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.types import TypeDecorator
-from sqlalchemy_mutable.html import HTMLAttrs  # type: ignore[import-untyped]
-from sqlalchemy_mutable.utils import get_object  # type: ignore[import-untyped]
+from sqlalchemy_mutable.html import HTMLAttrs
+from sqlalchemy_mutable.utils import get_object
 
 from .errors import DownloadBtnError
 from .links import check_url
@@ -100,7 +100,7 @@ class TrackedDict(TrackedValue, dict[str, Any]):
         dict.update(self, kept)
         self.changed()
 
-    def __ior__(self, other: Any) -> TrackedDict:  # type: ignore[override,misc]
+    def __ior__(self, other: Any) -> TrackedDict:  # type: ignore[misc]
         self.update(other)
         return self
 
@@ -140,7 +140,7 @@ class TrackedDict(TrackedValue, dict[str, Any]):
     def coerce(cls, key: str, value: Any) -> TrackedDict | None:
         value = get_object(value)
         if value is None or type(value) is cls:
-            return cast("TrackedDict | None", value)
+            return value
         if isinstance(value, Mapping):
             return cls(value)
         raise TypeError(f"'{key}' takes a dict, not {type(value).__name__} {_shown(value)}.")
@@ -176,11 +176,11 @@ class TrackedList(TrackedValue, list[Any]):
         list.extend(self, [self._keep(item) for item in items])
         self.changed()
 
-    def __iadd__(self, items: Iterable[Any]) -> TrackedList:  # type: ignore[override,misc]
+    def __iadd__(self, items: Iterable[Any]) -> TrackedList:  # type: ignore[misc]
         self.extend(items)
         return self
 
-    def __imul__(self, times: SupportsIndex) -> TrackedList:  # type: ignore[override,misc]
+    def __imul__(self, times: SupportsIndex) -> TrackedList:  # type: ignore[misc]
         # Each repetition is a copy, as it will be when it comes back from the database.
         self[:] = _plain(self) * times
         return self
@@ -222,13 +222,13 @@ class TrackedList(TrackedValue, list[Any]):
     def coerce(cls, key: str, value: Any) -> TrackedList | None:
         value = get_object(value)
         if value is None or type(value) is cls:
-            return cast("TrackedList | None", value)
+            return value
         if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
             return cls(value)
         raise TypeError(f"'{key}' takes a list, not {type(value).__name__} {_shown(value)}.")
 
 
-class AttrsDict(HTMLAttrs, TrackedDict):  # type: ignore[misc]
+class AttrsDict(HTMLAttrs, TrackedDict):
     """The HTML attributes of an element, edited in place and saved."""
 
     def _keep_key(self, key: Any) -> str:
@@ -247,14 +247,14 @@ class AttrsDict(HTMLAttrs, TrackedDict):  # type: ignore[misc]
         return render_attrs(self)
 
 
-class DownloadList(TrackedList):
+class DownloadsList(TrackedList):
     """The downloads of a button: URLs, `(url, name)` pairs and files, checked as they come in."""
 
     def _keep(self, value: Any) -> Any:
         return _checked_download(value)
 
     @classmethod
-    def coerce(cls, key: str, value: Any) -> DownloadList:
+    def coerce(cls, key: str, value: Any) -> DownloadsList:
         value = get_object(value)
         if isinstance(value, cls):
             return value
@@ -457,7 +457,7 @@ class Downloads(_JSONColumn):
 TrackedDict.associate_with(JSONDict)
 TrackedList.associate_with(JSONList)
 AttrsDict.associate_with(Attrs)
-DownloadList.associate_with(Downloads)
+DownloadsList.associate_with(Downloads)
 
 
 def _encoded(value: Any) -> Any:

@@ -172,9 +172,7 @@ def _is_host_name(host: str) -> bool:
 
 def _serialise(path: str, query: str | None, fragment: str | None) -> str:
     safe = "!$&'()*+,;=:@/%~-._"
-    return (
-        quote(path, safe=safe) + quote(query or "", safe=safe + "?") + _fragment(fragment, safe)
-    )
+    return quote(path, safe=safe) + quote(query or "", safe=safe + "?") + _fragment(fragment, safe)
 
 
 def _fragment(fragment: str | None, safe: str) -> str:
