@@ -1,0 +1,584 @@
+"""The registry of stored files: their only writer, and the one who deletes them in time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import logging
+import os
+import secrets
+import stat
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, case, delete, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from .database import Database
+from .errors import DownloadError, LimitReached, OutputRefused
+from .outputs import File, size_text
+from .protocols import Entry, Sink, Storage
+
+CHUNK = 1 << 20
+GATHER = 1 << 16
+ORPHAN_AGE = 3600.0
+"""Seconds after which bytes without a row are nobody's, if their run is not live."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file in a storage, as its row says; before the row is there, `made_at` is this machine's clock."""
+
+    id: str
+    key: str
+    name: str
+    mimetype: str
+    size: int
+    checksum: str
+    crc32: int | None
+    inline: bool
+    max_age: int | None
+    cached: bool
+    run_id: str | None
+    btn_uid: str | None
+    source: str | None
+    made_at: float
+    started_at: float | None = None
+    downloaded_at: float | None = None
+    expires_at: float | None = None
+
+    @property
+    def size_text(self) -> str:
+        """The size for people: `3.4 MB`."""
+        return size_text(self.size)
+
+
+@dataclass
+class PruneReport:
+    """What one pruning deleted, or would delete."""
+
+    expired: int = 0
+    orphans: int = 0
+    parts: int = 0
+    lost: int = 0
+    bytes: int = 0
+    failures: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.expired + self.orphans + self.parts + self.lost
+
+
+class Files:
+    """Takes files in, finds them again, and deletes what has outlived its time.
+
+    `retention` and `grace` are seconds, `max_files` and `max_bytes` belong to one run; 0 turns a
+    limit off. Rows are written by Core statements on the extension's own connections.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        storage: Storage,
+        *,
+        retention: float = 24 * 3600,
+        grace: float = 3600,
+        max_files: int = 0,
+        max_bytes: int = 0,
+    ) -> None:
+        self.storage = storage
+        self._database = database
+        self._table = table
+        self._retention = retention
+        self._grace = grace
+        self._limits = _Limits(max_files, max_bytes)
+
+    # Files come in
+
+    def receive(
+        self,
+        file: File,
+        *,
+        run_id: str,
+        btn_uid: str | None = None,
+        cached: bool = False,
+        source: str | None = None,
+        check: Callable[[], object] | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> Stored:
+        """Write a file's bytes to the storage; its row comes with `add`.
+
+        `check` is called between chunks. `loop` drives an async content, a new one if left out.
+        """
+        cached = cached or file.cached
+        with self._writing(file, run_id, btn_uid, cached, source, check) as writer:
+            with closing(_chunks(file, loop)) as chunks:
+                for chunk in chunks:
+                    writer.write(chunk)
+        return writer.stored
+
+    @contextmanager
+    def create(
+        self,
+        name: str,
+        *,
+        run_id: str,
+        btn_uid: str | None = None,
+        mimetype: str | None = None,
+        inline: bool = False,
+        max_age: int | None = None,
+        cached: bool = False,
+        source: str | None = None,
+        check: Callable[[], object] | None = None,
+    ) -> Iterator[FileWriter]:
+        """Give a file to write text or bytes to; it is stored only if the block ends well."""
+        file = File(b"", name, mimetype=mimetype, inline=inline, max_age=max_age, cached=cached)
+        with self._writing(file, run_id, btn_uid, cached, source, check) as writer:
+            yield writer
+
+    @contextmanager
+    def _writing(
+        self,
+        file: File,
+        run_id: str,
+        btn_uid: str | None,
+        cached: bool,
+        source: str | None,
+        check: Callable[[], object] | None = None,
+    ) -> Iterator[FileWriter]:
+        key = f"{run_id}-{secrets.token_hex(8)}"
+        with self._limits.place(run_id, key) as allow:
+            opening = self.storage.writer(key, name=file.name, mimetype=file.mimetype)
+            with _opened(opening, file.name) as sink:
+                writer = FileWriter(sink, file.name, allow, check)
+                yield writer
+                writer.finish()
+            writer.stored = Stored(
+                id=secrets.token_hex(16),
+                key=key,
+                name=file.name,
+                mimetype=file.mimetype,
+                size=writer.size,
+                checksum=writer.checksum,
+                crc32=writer.crc32,
+                inline=file.inline,
+                max_age=file.max_age,
+                cached=cached,
+                run_id=run_id,
+                btn_uid=btn_uid,
+                source=source,
+                made_at=time.time(),
+            )
+
+    def add(self, connection: Connection, stored: Stored) -> None:
+        """Insert a file's row in the caller's transaction: from its commit on it can be fetched."""
+        now = self._database.now
+        row = {field.name: getattr(stored, field.name) for field in fields(Stored)}
+        row["made_at"] = now
+        row["expires_at"] = None
+        if self._retention and not stored.cached:
+            row["expires_at"] = now + self._retention
+        connection.execute(insert(self._table).values(**row))
+        self._limits.forget(stored)
+
+    def discard(self, stored: Stored) -> None:
+        """Delete the bytes of a file that was never added."""
+        self._limits.forget(stored)
+        self._delete_bytes(stored.key)
+
+    # Files are found
+
+    def find(self, file_id: str) -> Stored | None:
+        """Return a file that may still be fetched."""
+        found = self._select(self._table.c.id == file_id, self._is_alive())
+        return found[0] if found else None
+
+    def find_many(self, file_ids: Sequence[str]) -> list[Stored]:
+        """Return those of these files that may still be fetched."""
+        return self._select(self._table.c.id.in_(file_ids), self._is_alive())
+
+    def of_run(self, run_id: str) -> list[Stored]:
+        """Return the files of a run that may still be fetched, in the order they were made."""
+        return self._select(self._table.c.run_id == run_id, self._is_alive())
+
+    def cached_of(self, btn_uid: str, source: str) -> Stored | None:
+        """Return the file that a button's data: URL was decoded into."""
+        table = self._table
+        found = self._select(table.c.btn_uid == btn_uid, table.c.source == source, self._is_alive())
+        return found[-1] if found else None
+
+    def _select(self, *conditions: ColumnElement[bool]) -> list[Stored]:
+        columns = [self._table.c[field.name] for field in fields(Stored)]
+        query = select(*columns).where(*conditions).order_by(self._table.c.made_at, self._table.c.key)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [Stored(*row) for row in rows]
+
+    def _is_alive(self) -> ColumnElement[bool]:
+        expires_at = self._table.c.expires_at
+        return expires_at.is_(None) | (expires_at > self._database.now)
+
+    # Files leave
+
+    def mark_started(self, file_id: str) -> None:
+        """Note the first byte that somebody asked for."""
+        table = self._table
+        self._update(
+            and_(table.c.id == file_id, table.c.started_at.is_(None)), started_at=self._database.now
+        )
+
+    def mark_downloaded(self, file_id: str) -> bool:
+        """Note a complete download; True for the first one, from which the grace period counts."""
+        table = self._table
+        values: dict[str, Any] = {"downloaded_at": self._database.now}
+        if self._grace:
+            values["expires_at"] = self._sooner(self._database.now + self._grace)
+        return self._update(and_(table.c.id == file_id, table.c.downloaded_at.is_(None)), **values)
+
+    def _sooner(self, moment: Any) -> Any:
+        table = self._table
+        return case(
+            (table.c.cached.is_(True), table.c.expires_at),
+            (table.c.expires_at < moment, table.c.expires_at),
+            else_=moment,
+        )
+
+    def release(self, connection: Connection, file_ids: Sequence[str]) -> None:
+        """Let replaced files go, in the caller's transaction; pruning deletes them after the grace period."""
+        moment = self._database.now + self._grace
+        connection.execute(
+            update(self._table).where(self._table.c.id.in_(file_ids)).values(expires_at=moment)
+        )
+
+    def forget(self, file_id: str) -> None:
+        """Delete the row of a file whose bytes are gone."""
+        self._delete_row(self._table.c.id == file_id)
+
+    def _update(self, condition: ColumnElement[bool], **values: Any) -> bool:
+        statement = update(self._table).where(condition).values(**values)
+        return self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
+
+    def _delete_row(self, *conditions: ColumnElement[bool]) -> bool:
+        statement = delete(self._table).where(*conditions)
+        return self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
+
+    # Files go
+
+    def prune(self, is_live: Callable[[str], bool], *, dry_run: bool = False) -> PruneReport:
+        """Delete what has outlived its time; several processes may do so at once, or die midway.
+
+        The row goes first, so that nobody finds a file whose bytes are gone, and one guarded DELETE
+        decides who deletes the bytes. If that process dies in between, they are orphans, and the
+        next pruning finds them.
+        """
+        report = PruneReport()
+        self._prune_expired(report, dry_run)
+        known = self._known_keys()
+        held = self._prune_orphans(report, known, is_live, dry_run)
+        self._prune_lost(report, known, held, dry_run)
+        return report
+
+    def _prune_expired(self, report: PruneReport, dry_run: bool) -> None:
+        is_expired = self._table.c.expires_at <= self._database.now
+        for stored in self._select(is_expired):
+            if dry_run or self._delete_row(self._table.c.id == stored.id, is_expired):
+                report.expired += 1
+                report.bytes += stored.size
+                if not dry_run and not self._delete_bytes(stored.key):
+                    report.failures += 1
+
+    def _known_keys(self) -> dict[str, str]:
+        query = select(self._table.c.key, self._table.c.id)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return {key: file_id for key, file_id in rows}
+
+    def _prune_orphans(
+        self,
+        report: PruneReport,
+        known: dict[str, str],
+        is_live: Callable[[str], bool],
+        dry_run: bool,
+    ) -> set[str]:
+        held = set()
+        for entry in self.storage.scan():
+            held.add(entry.key)
+            if entry.key in known or not self._is_orphan(entry, is_live):
+                continue
+            if not dry_run and not self._delete_bytes(entry.key):
+                report.failures += 1
+                continue
+            report.bytes += entry.size
+            if entry.key.endswith(".part"):
+                report.parts += 1
+            else:
+                report.orphans += 1
+        return held
+
+    def _is_orphan(self, entry: Entry, is_live: Callable[[str], bool]) -> bool:
+        if entry.modified > time.time() - ORPHAN_AGE:
+            return False
+        # In this order: a run's end and its files' rows are one commit, so a run that is no longer
+        # live has its rows already. The other way round, a file could be deleted in between.
+        return not is_live(entry.key.partition("-")[0]) and not self._has_row(entry.key)
+
+    def _has_row(self, key: str) -> bool:
+        query = select(self._table.c.id).where(self._table.c.key == key)
+        return self._database.read(lambda connection: connection.execute(query).first()) is not None
+
+    def _prune_lost(
+        self, report: PruneReport, known: dict[str, str], held: set[str], dry_run: bool
+    ) -> None:
+        # An empty storage is a disk that is not mounted rather than a thousand lost files.
+        if not held:
+            return
+        for key in known.keys() - held:
+            if dry_run or self._delete_row(self._table.c.key == key):
+                report.lost += 1
+
+    def _delete_bytes(self, key: str) -> bool:
+        try:
+            self.storage.delete(key)
+        except Exception:
+            logger.exception("A stored file could not be deleted; the next pruning tries again.")
+            return False
+        return True
+
+
+class FileWriter(io.BufferedIOBase):
+    """A file being made: takes text, which becomes UTF-8, and bytes.
+
+    It can be handed to `csv.writer`, `json.dump`, `zipfile.ZipFile`, openpyxl or pandas.
+    `stored` says what became of it once its block has ended.
+    """
+
+    stored: Stored
+
+    def __init__(
+        self,
+        sink: Sink,
+        name: str,
+        allow: Callable[[int], None],
+        check: Callable[[], object] | None,
+    ) -> None:
+        self.name = name
+        self.size = 0
+        self.crc32 = 0
+        self._sink = sink
+        self._allow = allow
+        self._check = check
+        self._sha256 = hashlib.sha256()
+        self._waiting = bytearray()
+        self._failure: BaseException | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write text or bytes."""
+        if self.closed:
+            raise ValueError(f"The file {self.name!r} is closed.")
+        view = memoryview(data.encode() if isinstance(data, str) else data).cast("B")
+        if len(view) >= GATHER:
+            self.flush()
+            self._put(view)
+        else:
+            self._waiting += view
+            if len(self._waiting) >= GATHER:
+                self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        """Hand on what was gathered of small writes."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, bytearray()
+            self._put(memoryview(waiting))
+
+    def _put(self, view: memoryview) -> None:
+        try:
+            if self._check:
+                self._check()
+            self._allow(len(view))
+            with _storage_failures(self.name):
+                self._sink.write(view)  # type: ignore[arg-type]  # a view saves a copy
+        except BaseException as error:
+            self._failure = error
+            raise
+        self._sha256.update(view)
+        self.crc32 = zlib.crc32(view, self.crc32)
+        self.size += len(view)
+
+    def finish(self) -> None:
+        """Close it; a failure that the block swallowed counts all the same: the file has a hole."""
+        self.close()
+        self.flush()
+        if self._failure:
+            raise self._failure
+
+    @property
+    def checksum(self) -> str:
+        return self._sha256.hexdigest()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.size + len(self._waiting)
+
+
+class StorageFailure(DownloadError):
+    """Raised when the storage takes no more; the visitor reads its text, the log has the cause."""
+
+
+@contextmanager
+def _opened(opening: AbstractContextManager[Sink], name: str) -> Iterator[Sink]:
+    """Enter and leave a storage's writer; only its own failures are called so, not the block's."""
+    with _storage_failures(name):
+        sink = opening.__enter__()
+    try:
+        yield sink
+    except BaseException as error:
+        opening.__exit__(type(error), error, error.__traceback__)
+        raise
+    with _storage_failures(name):
+        opening.__exit__(None, None, None)
+
+
+@contextmanager
+def _storage_failures(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        logger.exception("The file %r could not be stored.", name)
+        raise StorageFailure("The file could not be stored. Please try again later.") from error
+
+
+class _Limits:
+    """Counts the files and bytes of each run that are written but not yet added."""
+
+    def __init__(self, max_files: int, max_bytes: int) -> None:
+        self._max_files = max_files
+        self._max_bytes = max_bytes
+        self._runs: dict[str, Counter[str]] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def place(self, run_id: str, key: str) -> Iterator[Callable[[int], None]]:
+        """Count one file more; the block's function counts its bytes."""
+        self._open(run_id, key)
+        try:
+            yield lambda size: self._grow(run_id, key, size)
+        except BaseException:
+            self._close(run_id, key)
+            raise
+
+    def forget(self, stored: Stored) -> None:
+        if stored.run_id:
+            self._close(stored.run_id, stored.key)
+
+    def _open(self, run_id: str, key: str) -> None:
+        with self._lock:
+            files = self._runs.setdefault(run_id, Counter())
+            if self._max_files and len(files) >= self._max_files:
+                raise LimitReached(f"One click can make {self._max_files} files, not more.")
+            files[key] = 0
+
+    def _grow(self, run_id: str, key: str, size: int) -> None:
+        with self._lock:
+            files = self._runs[run_id]
+            files[key] += size
+            if self._max_bytes and files.total() > self._max_bytes:
+                limit = size_text(self._max_bytes)
+                raise LimitReached(f"One click can make files of {limit} together, not more.")
+
+    def _close(self, run_id: str, key: str) -> None:
+        with self._lock:
+            files = self._runs.get(run_id, Counter())
+            files.pop(key, None)
+            if not files:
+                self._runs.pop(run_id, None)
+
+
+def _chunks(file: File, loop: asyncio.AbstractEventLoop | None) -> Generator[bytes, None, None]:
+    """Go through a file's content, whatever it is made of, in pieces that fit in memory."""
+    content: Any = file.content
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return _checked([content], file.filename)
+    if isinstance(content, os.PathLike):
+        return _path_chunks(Path(content), file.filename)
+    if callable(getattr(content, "read", None)):
+        return _read_chunks(content, file.filename)
+    if isinstance(content, AsyncIterable):
+        return _checked(_awaited(content, loop), file.filename)
+    return _checked(iter(content), file.filename)
+
+
+def _path_chunks(path: Path, filename: str) -> Generator[bytes, None, None]:
+    try:
+        # Without O_NONBLOCK, a FIFO would hold the run for ever.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise OutputRefused(
+            f"File({filename!r}) cannot read {str(path)!r}: {error.strerror}."
+        ) from error
+    with os.fdopen(handle, "rb", buffering=0, closefd=True) as source:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OutputRefused(f"File({filename!r}) was given {str(path)!r}, which is no file.")
+        while chunk := source.read(CHUNK):
+            yield chunk
+
+
+def _read_chunks(source: Any, filename: str) -> Generator[bytes, None, None]:
+    with suppress(AttributeError, OSError, ValueError):
+        source.seek(0)
+    return _checked(iter(lambda: source.read(CHUNK), b""), filename)
+
+
+def _checked(chunks: Iterable[Any], filename: str) -> Generator[bytes, None, None]:
+    try:
+        for number, chunk in enumerate(chunks):
+            if not isinstance(chunk, (bytes, bytearray, memoryview)):
+                raise OutputRefused(
+                    f"Item {number} of the content of File({filename!r}) is of type"
+                    f" {type(chunk).__name__!r}. Every item must be bytes, as of text.encode()."
+                )
+            yield chunk  # type: ignore[misc]
+    finally:
+        # A generator's own `finally` runs now, not when the garbage is collected.
+        if isinstance(chunks, Generator):
+            chunks.close()
+
+
+def _awaited(content: AsyncIterable[Any], loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
+    if loop is None:
+        with closing(asyncio.new_event_loop()) as own:
+            yield from _awaited(content, own)
+        return
+    iterator: AsyncIterator[Any] = aiter(content)
+    try:
+        while True:
+            try:
+                yield loop.run_until_complete(_next(iterator))
+            except StopAsyncIteration:
+                return
+    finally:
+        if hasattr(iterator, "aclose"):
+            loop.run_until_complete(iterator.aclose())
+
+
+async def _next(iterator: AsyncIterator[Any]) -> Any:
+    return await anext(iterator)
