@@ -100,7 +100,7 @@ class TrackedDict(TrackedValue, dict[str, Any]):
         dict.update(self, kept)
         self.changed()
 
-    def __ior__(self, other: Any) -> TrackedDict:  # type: ignore[misc]
+    def __ior__(self, other: Any) -> TrackedDict:  # type: ignore[override]
         self.update(other)
         return self
 
@@ -180,7 +180,7 @@ class TrackedList(TrackedValue, list[Any]):
         self.extend(items)
         return self
 
-    def __imul__(self, times: SupportsIndex) -> TrackedList:  # type: ignore[misc]
+    def __imul__(self, times: SupportsIndex) -> TrackedList:
         # Each repetition is a copy, as it will be when it comes back from the database.
         self[:] = _plain(self) * times
         return self
@@ -228,7 +228,7 @@ class TrackedList(TrackedValue, list[Any]):
         raise TypeError(f"'{key}' takes a list, not {type(value).__name__} {_shown(value)}.")
 
 
-class AttrsDict(HTMLAttrs, TrackedDict):
+class AttrsDict(HTMLAttrs, TrackedDict):  # type: ignore[misc]
     """The HTML attributes of an element, edited in place and saved."""
 
     def _keep_key(self, key: Any) -> str:
@@ -275,6 +275,8 @@ class DownloadsList(TrackedList):
 
     __copy__ = copy
 
+
+DownloadList = DownloadsList
 
 _PLAIN = frozenset({str, int, bool})
 
