@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, SupportsIndex, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, SupportsIndex, cast
 
 from markupsafe import Markup, escape
 from sqlalchemy import JSON
@@ -246,6 +246,10 @@ class AttrsDict(HTMLAttrs, TrackedDict):  # type: ignore[misc]
         """Give the attributes as they stand in a tag, escaped."""
         return render_attrs(self)
 
+    @classmethod
+    def coerce(cls, key: str, value: Any) -> AttrsDict:
+        return cast("AttrsDict", super().coerce(key, {} if value is None else value))
+
 
 class DownloadsList(TrackedList):
     """The downloads of a button: URLs, `(url, name)` pairs and files, checked as they come in."""
@@ -284,35 +288,32 @@ _PLAIN = frozenset({str, int, bool})
 def _tracked(value: Any, owner: TrackedValue, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError(f"{_shown(value)} is nested deeper than {MAX_DEPTH}, or holds itself.")
-    value = get_object(value)
     if isinstance(value, TrackedValue) and value._owner is owner:
         return value
-    if isinstance(value, Mapping):
-        return _adopt(TrackedDict(), owner, lambda new: dict.update(new, _entries(new, value)))
+    value = get_object(value)
+    if isinstance(value, dict):
+        return _tracked_dict(value, owner, depth + 1)
     if isinstance(value, list):
-        return _adopt(TrackedList(), owner, lambda new: list.extend(new, _items(new, value)))
+        return _tracked_list(value, owner, depth + 1)
     if isinstance(value, tuple):
         # Its items report to the owner: a tuple itself never changes.
-        return tuple(_scalar_or_tracked(item, owner, depth + 1) for item in value)
+        return tuple([_scalar_or_tracked(item, owner, depth + 1) for item in value])
     return _scalar(value)
 
 
-def _adopt(new: Any, owner: TrackedValue, fill: Callable[[Any], None]) -> Any:
+def _tracked_dict(value: dict[Any, Any], owner: TrackedValue, depth: int) -> TrackedDict:
+    new = TrackedDict.__new__(TrackedDict)
     new._owner = owner
-    fill(new)
+    for key, item in value.items():
+        dict.__setitem__(new, new._keep_key(key), _scalar_or_tracked(item, new, depth))
     return new
 
 
-def _entries(new: TrackedDict, value: Mapping[Any, Any]) -> list[tuple[str, Any]]:
-    depth = _depth(new)
-    return [
-        (new._keep_key(key), _scalar_or_tracked(item, new, depth)) for key, item in value.items()
-    ]
-
-
-def _items(new: TrackedList, value: list[Any]) -> list[Any]:
-    depth = _depth(new)
-    return [_scalar_or_tracked(item, new, depth) for item in value]
+def _tracked_list(value: list[Any], owner: TrackedValue, depth: int) -> TrackedList:
+    new = TrackedList.__new__(TrackedList)
+    new._owner = owner
+    list.extend(new, [_scalar_or_tracked(item, new, depth) for item in value])
+    return new
 
 
 def _scalar_or_tracked(value: Any, owner: TrackedValue, depth: int) -> Any:
@@ -405,7 +406,6 @@ class _JSONColumn(TypeDecorator[Any]):
 
     impl = JSON
     cache_ok = True
-    _value_class: ClassVar[type[TrackedDict] | type[TrackedList]]
 
     def __init__(self) -> None:
         super().__init__(none_as_null=True)
@@ -434,13 +434,16 @@ class JSONList(_JSONColumn):
 
 
 class Attrs(_JSONColumn):
-    """A column for the HTML attributes of an element; see `render_attrs`."""
+    """A column for the HTML attributes of an element; NULL reads as none, ready to be edited."""
 
     cache_ok = True
 
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return {} if value is None else _decoded(value)
+
 
 class Downloads(_JSONColumn):
-    """A column for a list of downloads; an item is checked when it is put in."""
+    """A column for a list of downloads, checked as they come in; NULL reads as none."""
 
     cache_ok = True
 
@@ -451,9 +454,7 @@ class Downloads(_JSONColumn):
         return None if value is None else _encoded_downloads(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        return [tuple(item) if isinstance(item, list) else item for item in value]
+        return [tuple(item) if isinstance(item, list) else item for item in value or ()]
 
 
 TrackedDict.associate_with(JSONDict)
