@@ -1,0 +1,324 @@
+/* What follows a click: watch the run by socket and by poll, save its files, and say which did not come. */
+
+const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a second.
+const HELD_AFTER = 3000;
+const SILENCE = 4000;
+const OVER = ["failed", "cancelled", "expired"];
+
+const links = new Map();
+const drawn = new WeakMap();
+const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
+const isWeb = (url) => /^https?:$/.test(new URL(url, location).protocol);
+const isOurs = (url) => new URL(url, location).origin === location.origin;
+
+/** One socket for all buttons of a page; it closes soon after nobody follows a run. */
+class Link {
+  followers = new Set();
+  #socket = null;
+  #opening = null;
+  #closing = 0;
+
+  constructor({client, socket, socketPath}) {
+    Object.assign(this, {client, address: socket, path: socketPath});
+  }
+
+  get isConnected() {
+    return Boolean(this.#socket?.connected);
+  }
+
+  async join(follower) {
+    this.followers.add(follower);
+    clearTimeout(this.#closing);
+    try {
+      await (this.#opening ??= this.#open());
+    } catch {
+      // The poll carries the run alone.
+      this.#opening = null;
+      return;
+    }
+    if (!this.followers.size) this.#socket.disconnect();
+    else if (this.isConnected) this.#watch(follower);
+    else this.#socket.connect();
+  }
+
+  leave(follower) {
+    this.followers.delete(follower);
+    if (!this.followers.size) this.#closing = setTimeout(() => this.#socket?.disconnect(), 2000);
+  }
+
+  async #open() {
+    const {io} = await import(this.client);
+    this.#socket = io(this.address, {
+      path: this.path,
+      transports: ["websocket"],
+      autoConnect: false,
+      reconnectionDelay: 500,
+      reconnectionDelayMax: 2000,
+    });
+    // A connection that came back has no rooms.
+    this.#socket.on("connect", () => this.followers.forEach((follower) => this.#watch(follower)));
+    this.#socket.on("snapshot", (picture) => this.followers.forEach((follower) => follower.hear(picture)));
+  }
+
+  #watch(follower) {
+    this.#socket.emit("watch", follower.run, (picture) => follower.hear(picture));
+  }
+}
+
+function linkOf({dataset}) {
+  const key = dataset.socketPath + " " + dataset.socket;
+  if (!links.has(key)) links.set(key, new Link(dataset));
+  return links.get(key);
+}
+
+/** Follows one run of one button until its files are saved. */
+class Follower {
+  isStopped = false;
+  #asks = new AbortController();
+  #timer = 0;
+  #heardAt = performance.now();
+  #misses = 0;
+  #polls = 0;
+  #isPolling = false;
+  #isFinishing = false;
+  #pressedAt = Infinity;
+  #pressed = new Set();
+  #refused = new Map();
+  #opened = new Set();
+
+  constructor(element, {ask, fill, resumed}) {
+    Object.assign(this, {element, ask, fill, resumed, run: element.snapshot.run, link: linkOf(element)});
+  }
+
+  begin() {
+    const {signal} = this.#asks;
+    this.#timer = setInterval(() => this.#check(), 200);
+    // A lid that opens, a network that returns: look at once.
+    for (const [target, name] of [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]]) {
+      target.addEventListener(name, () => (this.#heardAt = 0), {signal});
+    }
+    if (this.resumed) this.#heardAt = 0;
+    if (this.element.snapshot.state !== "ready") this.link.join(this);
+    this.look();
+  }
+
+  stop() {
+    this.isStopped = true;
+    clearInterval(this.#timer);
+    this.#asks.abort();
+    this.link.leave(this);
+  }
+
+  /** Take a picture that the server sent, whichever way. */
+  hear(picture) {
+    if (this.isStopped || !picture?.state || (picture.run ?? this.run) !== this.run) return;
+    this.#heardAt = performance.now();
+    this.#misses = 0;
+    const {element} = this;
+    if (element.state === "reconnecting") element.show(element.snapshot.state);
+    element.accept({...picture, run: this.run});
+  }
+
+  /** Act on the picture that the element now shows. */
+  look() {
+    if (this.isStopped) return;
+    const {state} = this.element.snapshot;
+    if (OVER.includes(state)) this.stop();
+    else if (state === "ready" && this.#isFinishing) this.#settle();
+    else if (state === "ready") this.#finish();
+  }
+
+  /** Save all files, or those that nobody has begun to fetch; look first at those that may be gone. */
+  async save(again = false) {
+    const {element} = this;
+    const files = element.snapshot.files.filter((file) => again || !this.resumed || !file.started);
+    element.show("saving");
+    this.#refused.clear();
+    for (const [index, file] of files.entries()) {
+      if (!isWeb(file.url) || !isOurs(file.url)) continue;
+      if (index) await pause(BURST_GAP);
+      if (again || this.resumed || file.size === null) await this.#try(file);
+      if (!element.isConnected || element.snapshot?.run !== this.run) return;
+      if (!this.#refused.has(file.url)) this.#press(file);
+    }
+    this.#pressedAt = performance.now();
+    if (this.#refused.size) element.fail("unsaved", {names: [...this.#refused.values()].join(", ")});
+    else if (again && this.isStopped) element.show("done");
+    else this.#settle();
+  }
+
+  stateOf(file) {
+    if (this.#refused.has(file.url)) return "refused";
+    if (file.downloaded || this.#opened.has(file.url)) return "downloaded";
+    if (this.#pressed.has(file.url) && file.size === null) return "downloaded";
+    return file.started ? "started" : "waiting";
+  }
+
+  /** Note that the visitor took a file whose server does not tell us. */
+  note(file) {
+    if (!isOurs(file.url)) this.#opened.add(file.url);
+    if (!this.isStopped) this.#settle();
+  }
+
+  async #finish() {
+    this.#isFinishing = true;
+    const {element} = this;
+    if (!element.emit("ready", true)) return element.show("ready", "offered");
+    // The tab that was clicked goes first; one that found the run saves what that tab did not.
+    if (this.resumed) await pause(document.hidden ? 3000 : 1200);
+    if (!this.isStopped) this.save();
+  }
+
+  #settle() {
+    const {element} = this;
+    if (this.#pressedAt === Infinity) return;
+    const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
+    const isLate = performance.now() - this.#pressedAt > HELD_AFTER;
+    const isHeld = isLate && pending.some((file) => isOurs(file.url) && !file.started);
+    if (!pending.length) this.#end();
+    else if (isHeld) this.#offer("held");
+    else if (pending.every((file) => !isOurs(file.url))) this.#offer("elsewhere");
+    else if (element.flags.has("held")) element.show("saving");
+  }
+
+  #offer(flag) {
+    if (!this.element.flags.has(flag)) this.element.show("ready", flag);
+  }
+
+  #end() {
+    const {element} = this;
+    const {snapshot} = element;
+    this.stop();
+    element.show("done");
+    element.emit("done");
+    if (!snapshot.callback || !isWeb(snapshot.callback)) return;
+    // The message before it is read for at least a second, and another run is not interrupted.
+    setTimeout(() => element.isConnected && element.snapshot?.run === this.run && location.assign(snapshot.callback), 1200);
+  }
+
+  #press({url, name}) {
+    const anchor = document.createElement("a");
+    Object.assign(anchor, {href: url, download: name}).click();
+    this.#pressed.add(url);
+  }
+
+  async #try(file) {
+    try {
+      // Where a redirect leads is the browser's to follow: another origin would refuse to tell us.
+      const {type, status} = await fetch(file.url, {method: "HEAD", credentials: "same-origin", redirect: file.size === null ? "follow" : "manual"});
+      if (type === "opaqueredirect" || status < 400 || status === 405 || status === 501) return;
+    } catch {
+      // Falls through: a file that cannot be reached is refused as well.
+    }
+    this.#refused.set(file.url, file.name);
+  }
+
+  #check() {
+    if (this.#isFinishing) this.#settle();
+    if (!this.isStopped && !this.#isPolling && performance.now() - this.#heardAt >= this.#patience) this.#poll();
+  }
+
+  get #patience() {
+    if (this.link.isConnected && !this.#misses && this.#heardAt) return SILENCE;
+    if (this.#isFinishing) return Math.min(150 * 2 ** this.#polls, 10000);
+    return Math.min(1000 * 1.2 ** this.#misses, 5000);
+  }
+
+  async #poll() {
+    this.#isPolling = true;
+    this.#polls += this.#isFinishing;
+    const request = new AbortController();
+    const timer = setTimeout(() => request.abort(), SILENCE);
+    const answer = await this.ask(this.element.snapshot.url, {cache: "no-store", signal: request.signal});
+    clearTimeout(timer);
+    this.#isPolling = false;
+    if (this.isStopped) return;
+    this.#heardAt = performance.now();
+    if (answer?.picture) this.hear(answer.picture);
+    else if ([401, 403, 404, 410].includes(answer?.status)) this.element.fail("gone");
+    else this.#miss();
+  }
+
+  #miss() {
+    this.#misses += 1;
+    if (this.#isFinishing) return;
+    // After a while the button may be used again; a click then finds the same run, if it lives.
+    this.element.show("reconnecting", this.#misses > 10 && "lost");
+  }
+}
+
+/** Follow the run that the element shows. */
+export function follow(element, options) {
+  const follower = new Follower(element, options);
+  drawn.set(element, {...drawn.get(element), follower});
+  queueMicrotask(() => follower.begin());
+  return follower;
+}
+
+/** Draw the bar, and a row for each file. */
+export function draw(element, panel) {
+  const memory = drawn.get(element) ?? {};
+  drawn.set(element, memory);
+  const bar = panel?.querySelector("[data-btn-bar]");
+  if (bar) drawBar(element, bar, memory);
+  const list = panel?.querySelector("[data-btn-files]");
+  if (list && memory.follower) drawFiles(element, list, memory);
+  const all = panel?.querySelector("[data-btn-zip]");
+  const zip = element.snapshot?.zip;
+  if (all && zip && isWeb(zip.url)) Object.assign(all, {href: zip.url, download: zip.name});
+}
+
+function drawBar({state, snapshot}, bar, memory) {
+  const inner = bar.querySelector("[data-btn-fill]");
+  const percent = percentOf(state, snapshot, memory.percent);
+  const stage = `${snapshot?.run} ${snapshot?.stage_no}`;
+  // A new stage begins at once: a bar that slides back looks like work undone.
+  const jumps = percent === null || !(percent >= memory.percent) || stage !== memory.stage;
+  Object.assign(memory, {percent, stage});
+  bar.toggleAttribute("data-indeterminate", percent === null);
+  setOrRemove(bar, "aria-valuenow", percent === null ? null : Math.floor(percent));
+  setOrRemove(bar, "aria-valuetext", state === "running" && snapshot.text ? snapshot.text : null);
+  inner.style.transition = jumps ? "none" : "";
+  inner.style.width = percent === null ? "" : percent + "%";
+  if (jumps) inner.getBoundingClientRect();
+}
+
+function percentOf(state, snapshot, before) {
+  if (["ready", "saving", "done"].includes(state)) return 100;
+  if (["queued", "running", "reconnecting"].includes(state)) return snapshot?.percent ?? null;
+  return state === "submitting" ? null : before ?? 0;
+}
+
+function setOrRemove(node, name, value) {
+  if (value === null) node.removeAttribute(name);
+  else node.setAttribute(name, value);
+}
+
+function drawFiles(element, list, memory) {
+  const {follower} = memory;
+  const {run = null, files = []} = element.snapshot ?? {};
+  const template = list.querySelector("template");
+  const key = run + " " + files.map(({url}) => url).join(" ");
+  if (!template) return;
+  if (memory.key !== key || memory.list !== list) {
+    if (list.contains(document.activeElement)) element.button.focus();
+    list.replaceChildren(template, ...files.map((file) => newRow(template, file, memory)));
+    Object.assign(memory, {key, list});
+  }
+  files.forEach((file, index) => {
+    const fields = {name: file.name, size_text: file.size_text, type: file.type};
+    follower.fill(list.children[index + 1].querySelectorAll("[data-btn-when], [data-btn-words]"), [follower.stateOf(file)], fields, element.button);
+  });
+}
+
+function newRow(template, file, memory) {
+  const row = template.content.cloneNode(true).firstElementChild;
+  const anchor = row.querySelector("[data-btn-link]");
+  if (anchor && isWeb(file.url)) {
+    anchor.href = file.url;
+    if (isOurs(file.url)) anchor.download = file.name;
+    else Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"});
+    anchor.addEventListener("click", () => memory.follower.note(file));
+  }
+  return row;
+}

@@ -1,0 +1,285 @@
+/* <download-btn>: turn a click into a run, and show its pictures in what the templates hold.
+   How a run is followed and its files are saved is in download-btn-live.js, loaded by the first click. */
+
+const LIVE = ["submitting", "queued", "running", "reconnecting"];
+const OVER = ["failed", "cancelled", "expired"];
+
+let live = null;
+
+/** Load the second half; `null` if it cannot be had. */
+async function load() {
+  const {href, search} = new URL(import.meta.url);
+  live ??= await import(new URL("download-btn-live.js" + search, href)).catch(() => null);
+  return live;
+}
+
+/** Ask our server for a picture; `null` means that no answer came. */
+async function ask(url, options) {
+  try {
+    const answer = await fetch(url, {credentials: "same-origin", headers: {Accept: "application/json"}, ...options});
+    const picture = await answer.json().catch(() => null);
+    return {status: answer.status, picture: picture?.state ? picture : null};
+  } catch {
+    return null;
+  }
+}
+
+/** Show the nodes that belong to these tokens, with the fields in their words: as text, never as HTML. */
+function fill(nodes, tokens, fields, refuge) {
+  for (const node of nodes) {
+    const {btnWhen, btnWords} = node.dataset;
+    let shown = !btnWhen || btnWhen.split(" ").some((token) => tokens.includes(token));
+    if (shown && btnWords) {
+      const words = put(btnWords, fields);
+      shown = words !== null;
+      if (shown && node.textContent !== words) node.textContent = words;
+    }
+    // Focus would fall to the page's start with the node that holds it.
+    if (!shown && node.contains(document.activeElement)) refuge.focus();
+    node.hidden = !shown;
+  }
+}
+
+/** Put fields into words; words that lack one say nothing at all. */
+function put(words, fields) {
+  let lacks = false;
+  const text = words.replace(/\{(\w+)\}/g, (_, name) => fields[name] ?? (lacks = true));
+  return lacks || !text ? null : text;
+}
+
+class DownloadBtn extends HTMLElement {
+  snapshot = null;
+  state = "idle";
+  flags = new Set();
+  #follower = null;
+  #request = null;
+  #frame = 0;
+  #said = "";
+  #saidAt = 0;
+  #kept = null;
+
+  get button() {
+    return this.querySelector("[name=download_btn_token]");
+  }
+
+  get panel() {
+    return document.getElementById(this.dataset.progress);
+  }
+
+  get form() {
+    return this.dataset.form ? this.button.form : this.closest("form");
+  }
+
+  /** Whether a click would change nothing. */
+  get isLive() {
+    return LIVE.includes(this.state) && !this.flags.has("lost");
+  }
+
+  connectedCallback() {
+    this.addEventListener("click", this);
+    this.addEventListener("keydown", this);
+    this.#adopt();
+    const known = this.snapshot ?? this.#recall();
+    if (known && !OVER.includes(known.state) && this.state !== "done") this.#follow(known, true);
+    else this.show(this.state);
+  }
+
+  disconnectedCallback() {
+    this.#leave();
+  }
+
+  handleEvent(event) {
+    if (event.type === "keydown") {
+      // Enter held down is one click, and so is a double click.
+      if (event.repeat && event.key === "Enter") event.preventDefault();
+    } else if (!event.defaultPrevented && this.button.contains(event.target)) {
+      event.preventDefault();
+      if (event.detail < 2) this.start();
+    }
+  }
+
+  /** Start a run, as a click does. */
+  async start() {
+    const {button, form} = this;
+    if (this.isLive) return;
+    if (form && !form.noValidate && !form.reportValidity()) return;
+    if (!this.emit("start", true)) return;
+    const body = new FormData(form ?? undefined);
+    body.set(button.name, button.value);
+    this.#leave();
+    this.snapshot = null;
+    this.show("submitting");
+    load();
+    const request = (this.#request = new AbortController());
+    const slow = setTimeout(() => this.show("reconnecting"), 8000);
+    const answer = await ask(this.dataset.start, {method: "POST", body, signal: request.signal, headers: {Accept: "application/json"}});
+    clearTimeout(slow);
+    if (request.signal.aborted) return;
+    if (!answer?.picture) return this.fail(answer ? "garbled" : "offline", answer);
+    await this.#follow(answer.picture);
+    if (this.flags.has("cancelling")) this.cancel();
+  }
+
+  /** Ask the server to stop the run. */
+  async cancel() {
+    const {snapshot} = this;
+    if (!LIVE.includes(this.state)) return;
+    this.show(this.state, "cancelling");
+    if (snapshot) {
+      const answer = await ask(snapshot.cancel_url, {method: "POST"});
+      if (answer?.picture) this.accept(answer.picture);
+      else if (this.snapshot?.run === snapshot.run) this.show(this.state);
+    } else if (this.state === "reconnecting") {
+      this.#request.abort();
+      this.accept({run: null, state: "cancelled", files: [], seq: 0});
+    }
+  }
+
+  /** Take a newer picture of the run, and drop an older one. */
+  accept(picture) {
+    const before = this.snapshot;
+    if (before && before.run === picture.run) {
+      const ends = OVER.includes(picture.state) && !OVER.includes(before.state);
+      if (picture.seq <= before.seq && !ends) return;
+      if (picture.stage_no === before.stage_no && picture.percent !== null && picture.percent < before.percent) {
+        picture = {...picture, percent: before.percent, text: before.text};
+      }
+    }
+    this.snapshot = picture;
+    this.#remember(picture);
+    const isNews = picture.state !== before?.state || picture.run !== before.run;
+    if (isNews || this.state === "reconnecting") this.show(picture.state, this.flags.has("cancelling") && LIVE.includes(picture.state) && "cancelling");
+    else this.#drawSoon();
+    this.emit("change");
+    if (isNews && picture.state === "failed") this.emit("failed");
+    this.#follower?.look();
+  }
+
+  /** End in failure with one of the page's own sentences. */
+  fail(word, fields = {}) {
+    const message = put(this.querySelector("[data-btn-live]")?.dataset[word] ?? "", fields ?? {});
+    const {run = null, seq = 0, files = []} = this.snapshot ?? {};
+    this.accept({...this.snapshot, run, seq: seq + 1, files, message, state: word === "gone" ? "expired" : "failed"});
+  }
+
+  /** Fire `download-btn-…`; false if a listener prevented it. */
+  emit(name, cancelable = false) {
+    return this.dispatchEvent(new CustomEvent("download-btn-" + name, {bubbles: true, cancelable, detail: this.snapshot}));
+  }
+
+  /** Go to a state of the page, which may say more than the run's own. */
+  show(state, flag) {
+    this.state = state;
+    this.flags = new Set(flag ? [flag] : []);
+    this.#draw();
+  }
+
+  /** Save the files once more. */
+  save() {
+    this.#follower?.save(true);
+  }
+
+  async #follow(picture, resumed = false) {
+    this.accept(picture);
+    if (OVER.includes(picture.state)) return;
+    const isLoaded = await load();
+    if (this.snapshot?.run !== picture.run || !this.isConnected) return;
+    if (isLoaded) this.#follower = live.follow(this, {ask, fill, resumed});
+    else this.fail("offline");
+  }
+
+  #leave() {
+    this.#follower?.stop();
+    this.#follower = null;
+    this.#request?.abort();
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+  }
+
+  /* Inside a form that has no other submit button, Enter in a field shall mean this button. */
+  #adopt() {
+    const {button, form} = this;
+    if (!this.dataset.form && form && ![...form.elements].some(({type}) => type === "submit")) button.removeAttribute("form");
+  }
+
+  /* A page that comes back from the browser's cache does not know of the run that it started. */
+  #remember({state, run, url}) {
+    const isLive = run && LIVE.includes(state);
+    if (this.#kept === (isLive && run)) return;
+    this.#kept = isLive && run;
+    try {
+      if (isLive) sessionStorage.setItem("download-btn " + this.id, JSON.stringify({...this.snapshot, url, seq: -1}));
+      else sessionStorage.removeItem("download-btn " + this.id);
+    } catch {
+      // A page without storage finds its run by the server's word alone.
+    }
+  }
+
+  #recall() {
+    try {
+      return JSON.parse(this.dataset.snapshot ?? sessionStorage.getItem("download-btn " + this.id));
+    } catch {
+      return null;
+    }
+  }
+
+  #drawSoon() {
+    if (document.hidden) this.#draw();
+    else this.#frame ||= requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const {button, panel, state} = this;
+    const fields = {...this.snapshot};
+    const names = (fields.files ?? []).map(({name}) => name);
+    fields.files_text = names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", ");
+    fields.zip_text = fields.zip?.size_text;
+    const tokens = this.#tokens(fields);
+    this.dataset.state = state;
+    if (this.isLive) button.setAttribute("aria-disabled", "true");
+    else button.removeAttribute("aria-disabled");
+    for (const root of [this, panel]) {
+      if (!root) continue;
+      root.dataset.state = state;
+      fill(root.querySelectorAll(":is([data-btn-when], [data-btn-words]):not(li *)"), tokens, fields, button);
+    }
+    live?.draw(this, panel);
+    this.#announce(fields);
+  }
+
+  #tokens({text, message, files = [], zip}) {
+    const {state, flags} = this;
+    const tokens = [...flags];
+    if (!flags.has("held") && !flags.has("elsewhere")) tokens.push(state);
+    if (!text && (state === "running" || state === "reconnecting")) tokens.push("wordless");
+    if (state === "done") tokens.push(!files.length ? message || "nothing" : message ? "messaged" : "plain");
+    if (state === "expired" && !message) tokens.push("stale");
+    if (files.length > 1 && ["ready", "saving", "done", "failed"].includes(state)) tokens.push("several");
+    if (zip) tokens.push("zip");
+    return tokens;
+  }
+
+  /* Start, each quarter or stage, and the end: a screen reader that hears every percent hears nothing else. */
+  #announce({run, stage_no, percent}) {
+    const {state, flags} = this;
+    const mark = [state, ...flags, run, stage_no, Math.floor((percent ?? 0) / 25)].join();
+    const isUrgent = !["idle", "queued", "running", "ready", "saving"].includes(state) || flags.size;
+    const now = performance.now();
+    const region = this.querySelector("[data-btn-live]");
+    if (!region || mark === this.#said || (!isUrgent && (state === "idle" || now - this.#saidAt < 2000))) return;
+    this.#said = mark;
+    this.#saidAt = now;
+    const nodes = this.panel?.querySelectorAll("[data-btn-say]:not([hidden])") ?? [];
+    region.textContent = [...nodes].map((node) => node.textContent.trim()).join(" ");
+  }
+}
+
+document.addEventListener("click", ({target}) => {
+  const act = target.closest?.("[data-btn-act]");
+  const element = act && (document.getElementById(act.closest("[data-btn-for]")?.dataset.btnFor) ?? act.closest("download-btn"));
+  element?.[act.dataset.btnAct]?.();
+});
+
+customElements.define("download-btn", DownloadBtn);

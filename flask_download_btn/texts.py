@@ -1,0 +1,105 @@
+"""Hold every word that a visitor reads, in one table that an app can override or translate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        # The button and its progress. {placeholders} are fields of the snapshot, filled by the page.
+        "progress": "Progress of {button}",
+        "starting": "Starting…",
+        "queued": "Waiting to start…",
+        "queue_position": "Place {queue_position} in the queue",
+        "working": "Working…",
+        "reconnecting": "Connection lost. Trying again…",
+        "cancelling": "Cancelling…",
+        "ready": "Ready: {files_text}",
+        "held": "Your browser did not save everything by itself. Save the rest here:",
+        "elsewhere": "Ready. Another site keeps what follows; open it here:",
+        "saving": "Saving {files_text}…",
+        "saved": "Saved {files_text}",
+        "nothing": "There is no file to save.",
+        "cancelled": "Cancelled.",
+        "expired": "The files have expired.",
+        "reference": "Reference: {reference}",
+        "files": "Files",
+        # What a visitor can press.
+        "cancel": "Cancel",
+        "retry": "Try again",
+        "renew": "Make them again",
+        "save_again": "Save again",
+        "save_all": "Download all ({zip_text})",
+        "file_saved": "saved",
+        "file_saving": "saving…",
+        "file_refused": "not available",
+        # What the page says when it has no answer from the server to show.
+        "offline": "The server cannot be reached. Check your connection and try again.",
+        "garbled": "The server's answer could not be understood ({status}). Please try again.",
+        "gone": "This download is no longer available. Please start it again.",
+        "unsaved": "Not available, so not saved: {names}.",
+        # What the server says.
+        "failed": "Something went wrong. Please try again.",
+        "button_gone": "This button is no longer there. Please load the page again.",
+        "died": "The server was restarted before this was done. Please try again.",
+        "too_long": "This took too long and was stopped.",
+        "too_many": "You have too many downloads under way. Wait until one has ended.",
+        "unavailable": "This cannot be started right now. Please try again in a minute.",
+        "stopping": "The server is restarting. Please try again in a minute.",
+        "foreign": "This page is out of date. Please load it again.",
+        "archive_name": "files.zip",
+        "eta_seconds": "less than a minute left",
+        "eta_minutes": "about {minutes} min left",
+        "eta_hours": "about {hours} h left",
+        # Pages without scripts, and pages of errors.
+        "back": "Back",
+        "refreshing": "This page refreshes itself.",
+        "title_queued": "Waiting",
+        "title_running": "In progress",
+        "title_ready": "Ready",
+        "title_failed": "Failed",
+        "title_cancelled": "Cancelled",
+        "title_expired": "Expired",
+        "ready_page": "Your files are ready.",
+        "error_400_title": "This request could not be understood",
+        "error_400": "Go back, load the page again, and try once more.",
+        "error_403_title": "Not for you",
+        "error_403": "This link is not valid, no longer valid, or belongs to somebody else.",
+        "error_404_title": "Not found",
+        "error_404": "There is nothing here, or it belongs to somebody else.",
+        "error_410_title": "File expired",
+        "error_410": "This file is no longer kept. Go back and make it again.",
+        "error_413_title": "Too large",
+        "error_413": "What you sent is larger than this page accepts.",
+        "error_416_title": "No such part",
+        "error_416": "The file has no such part. Start the download again.",
+        "error_429_title": "Too many at once",
+        "error_429": "Wait until one of your downloads has ended, then try again.",
+        "error_500_title": "Something went wrong",
+        "error_500": "It was noted. Please try again later.",
+        "error_503_title": "Just a moment",
+        "error_503": "The server is restarting. Please try again in a minute.",
+    }
+)
+
+
+def with_overrides(overrides: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the table with an app's own words in it; a wrong key or placeholder is a ValueError."""
+    words = dict(TEXTS)
+    for key, text in (overrides or {}).items():
+        if key not in TEXTS:
+            raise ValueError(f"{key!r} is no key of the texts. There are: {', '.join(sorted(TEXTS))}.")
+        strange = _placeholders(text) - _placeholders(TEXTS[key])
+        if strange:
+            raise ValueError(
+                f"The text {key!r} has no {{{strange.pop()}}}. It can use:"
+                f" {', '.join(sorted(_placeholders(TEXTS[key]))) or 'nothing'}."
+            )
+        words[key] = text
+    return words
+
+
+def _placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", text))
