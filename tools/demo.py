@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / ".demo" / "server.log"
@@ -65,13 +66,13 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start(port: int, log: object) -> subprocess.Popen[bytes]:
+def _start(port: int, log: BinaryIO) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "example_app"],
         cwd=ROOT,
         env={**os.environ, "PORT": str(port), "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
-        stdout=log,  # type: ignore[call-overload]
+        stdout=log,
         stderr=subprocess.STDOUT,
     )
 

@@ -1,6 +1,6 @@
-"""Make a virtual environment that holds what a lock file says and this package, if it is not there yet.
+"""Make a virtual environment from a lock file, with this package in it, if it is not there yet.
 
-    python tools/environment.py .venv requirements/demo.txt
+Usage: python tools/environment.py .venv requirements/demo.txt
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _make(folder: Path) -> None:
     if subprocess.run([sys.executable, "-m", "venv", str(folder)]).returncode != 0:
         shutil.rmtree(folder, ignore_errors=True)
         sys.exit(
-            "Python could not make a virtual environment. On Debian and Ubuntu its 'venv' is a package"
+            "Python could not make a virtual environment. On Debian and Ubuntu 'venv' is a package"
             " of its own: apt-get install python3-venv"
         )
     (folder / ".gitignore").write_text("*\n")

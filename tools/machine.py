@@ -1,4 +1,4 @@
-"""Install the programs that the tests start and Python's packages cannot bring: a browser, two servers."""
+"""Install what the tests start and no Python package brings: a browser and two servers."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ def _install(missing: list[str]) -> None:
 
 def _say_what_to_install(missing: list[str]) -> None:
     print(
-        f"Not on this machine: {', '.join(missing)}. The tests that need them will be skipped (in CI"
-        " they fail).\n"
-        f"To run them, install these; on Debian and Ubuntu: sudo apt-get install {' '.join(missing)}",
+        f"Not on this machine: {', '.join(missing)}. Tests that need them are skipped (CI: fail)."
+        f" To run them, install these. On Debian and Ubuntu: apt-get install {' '.join(missing)}",
         file=sys.stderr,
         flush=True,
     )
