@@ -134,7 +134,7 @@ class TrackedDict(TrackedValue, dict[str, Any]):
         return self.copy()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        return (dict, (self.copy(),))
+        return (type(self), (self.copy(),))
 
     @classmethod
     def coerce(cls, key: str, value: Any) -> TrackedDict | None:
@@ -216,7 +216,7 @@ class TrackedList(TrackedValue, list[Any]):
         return self.copy()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        return (list, (self.copy(),))
+        return (type(self), (self.copy(),))
 
     @classmethod
     def coerce(cls, key: str, value: Any) -> TrackedList | None:
@@ -234,13 +234,16 @@ class AttrsDict(HTMLAttrs, TrackedDict):  # type: ignore[misc]
     def _keep_key(self, key: Any) -> str:
         return _checked_name(super()._keep_key(key))
 
-    def update_attrs(self, attrs: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+    def update_attrs(self, attrs: Mapping[str, Any]) -> None:
         """Add to the classes and styles that are there, and set every other attribute."""
-        attrs = {**(attrs or {}), **more}
+        attrs = dict(attrs)
+        # The package's own method takes a list of classes and a dict of styles alone.
         if "class" in attrs:
             self["class"] = _classes(self.get("class"))
             attrs["class"] = [c for c in _classes(attrs["class"]) if c not in self["class"]]
-        HTMLAttrs.update_attrs(self, attrs)
+        if "style" in attrs and not _are_mappings(attrs["style"], self.get("style", {})):
+            self["style"] = attrs.pop("style")
+        super().update_attrs(attrs)
 
     def get_attrs(self) -> Markup:
         """Give the attributes as they stand in a tag, escaped."""
@@ -534,9 +537,11 @@ def render_attrs(*mappings: Mapping[str, Any] | None) -> Markup:
 def _merged(name: str, before: Any, value: Any) -> Any:
     if name == "class" and before:
         return list(dict.fromkeys(_classes(before) + _classes(value)))
-    if isinstance(before, Mapping) and isinstance(value, Mapping):
-        return {**before, **value}
-    return value
+    return {**before, **value} if _are_mappings(before, value) else value
+
+
+def _are_mappings(*values: Any) -> bool:
+    return all(isinstance(value, Mapping) for value in values)
 
 
 def _rendered(attrs: Mapping[str, Any], prefix: str = "") -> Iterator[Markup]:
@@ -554,8 +559,7 @@ def _rendered_one(name: str, value: Any) -> Iterator[Markup]:
     if isinstance(value, bool) and name.startswith("aria-"):
         value = "true" if value else "false"
     if isinstance(value, (list, tuple, set, frozenset)):
-        # An empty list is no attribute at all; nor is the "class" that it would leave.
-        value = " ".join(str(item) for item in value if item or item == 0) or None
+        value = " ".join(_words(value)) or None
     if value is None or value is False:
         return
     # Markup would pass unescaped, and its quotes would end the attribute.
@@ -577,7 +581,14 @@ def _checked_name(name: str) -> str:
 def _classes(value: Any) -> list[str]:
     if value is None or value is False:
         return []
-    return value.split() if isinstance(value, str) else [str(item) for item in value if item]
+    return value.split() if isinstance(value, str) else _words(value)
+
+
+def _words(values: Iterable[Any]) -> list[str]:
+    # By identity: 0 is a word, and equal to False.
+    return [
+        str(value) for value in values if value is not None and value is not False and value != ""
+    ]
 
 
 def _css(style: Mapping[str, Any]) -> str | None:
