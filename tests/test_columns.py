@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import pickle
 import sys
 import time
@@ -17,7 +16,7 @@ import pytest
 import sqlalchemy
 import sqlalchemy_mutable
 from markupsafe import Markup
-from sqlalchemy import Column, Integer, create_engine, func, select, text
+from sqlalchemy import Column, Engine, Integer, create_engine, delete, func, select, text
 from sqlalchemy.orm import Session, declarative_base
 from sqlalchemy.pool import StaticPool
 from sqlalchemy_mutable.html import HTMLAttrs
@@ -52,28 +51,24 @@ class Row(Mixin, Base):  # type: ignore[misc,valid-type]
     items = Column(JSONList())
 
 
-URLS = [
-    "sqlite://",
-    pytest.param(
-        os.environ.get("TEST_POSTGRESQL_URL", ""),
-        id="postgresql",
-        marks=pytest.mark.skipif(
-            "TEST_POSTGRESQL_URL" not in os.environ, reason="TEST_POSTGRESQL_URL is not set"
-        ),
-    ),
-]
-
-
-@pytest.fixture(params=URLS)
-def session(request: pytest.FixtureRequest) -> Iterator[Session]:
-    options: dict[str, Any] = {"poolclass": StaticPool} if "sqlite" in request.param else {}
-    engine = create_engine(request.param, **options)
-    Base.metadata.drop_all(engine)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        engine = create_engine("sqlite://", poolclass=StaticPool)
+    else:
+        engine = create_engine(request.getfixturevalue("postgres_server").new_database())
     Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
     with Session(engine) as session:
         yield session
-    Base.metadata.drop_all(engine)
-    engine.dispose()
+        session.rollback()
+        session.execute(delete(Row))
+        session.commit()
 
 
 @pytest.fixture
