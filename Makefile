@@ -26,9 +26,11 @@ test-all: machine
 	@$(PYTHON) tools/versions.py $(TESTS)
 
 lint: environment
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/mypy
+	@failed=0; \
+	$(VENV)/bin/ruff check . || failed=1; \
+	$(VENV)/bin/ruff format --check . || failed=1; \
+	$(VENV)/bin/mypy || failed=1; \
+	exit $$failed
 
 format: environment
 	@$(VENV)/bin/ruff check --fix-only .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -90,14 +89,7 @@ def postgres(log_file: Path) -> Iterator[Postgres]:
 
 def _user() -> str | None:
     """Name who runs it in our place: PostgreSQL refuses to be root."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_name
-        except KeyError:
-            continue
-    return None
+    return "postgres" if os.geteuid() == 0 else None
 
 
 def _init(programs: Path, data: Path, user: str | None) -> None:

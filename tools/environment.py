@@ -96,7 +96,7 @@ def _keep_wheels(folder: Path) -> None:
 def _pip(folder: Path, saying: str, *arguments: str) -> None:
     print(saying, flush=True)
     pip = [str(python_of(folder)), "-m", "pip", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, *arguments, "--quiet"])
+    done = subprocess.run([*pip, *arguments, "-qq"])
     if done.returncode != 0:
         sys.exit(f"pip could not do it (exit {done.returncode}); what it says is above.")
 
