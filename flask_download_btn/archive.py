@@ -33,7 +33,9 @@ class Member(Protocol):
     def made_at(self) -> float: ...
 
 
-def layout(members: Sequence[Member], checksums: Sequence[int], sources: Sequence[Source]) -> list[Piece]:
+def layout(
+    members: Sequence[Member], checksums: Sequence[int], sources: Sequence[Source]
+) -> list[Piece]:
     """Return the archive's bytes, in order: entries are stored as they are, so nothing is computed.
 
     The same files always give the same bytes, so that an interrupted download can go on.
@@ -137,9 +139,7 @@ def _end(count: int, size: int, offset: int) -> bytes:
     )
     if count < _MANY and size < _LIMIT and offset < _LIMIT:
         return end
-    record = struct.pack(
-        "<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset
-    )
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, offset)
     return record + struct.pack("<4sLQL", b"PK\x06\x07", 0, offset + size, 1) + end
 
 

@@ -106,10 +106,12 @@ def _span(item: str, size: int) -> Span | None:
 
 
 def _joined(spans: list[Span]) -> list[Span]:
-    """Join spans that overlap or touch, each at the place of its first, so that no byte leaves twice."""
+    """Join spans that overlap or touch, so that no byte leaves twice."""
     joined: list[Span] = []
     for span in spans:
-        touching = [other for other in joined if other.start <= span.stop and span.start <= other.stop]
+        touching = [
+            other for other in joined if other.start <= span.stop and span.start <= other.stop
+        ]
         if not touching:
             joined.append(span)
             continue

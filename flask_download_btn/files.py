@@ -33,19 +33,22 @@ from sqlalchemy.sql.elements import ColumnElement
 from .database import Database
 from .errors import DownloadError, LimitReached, OutputRefused
 from .outputs import File, size_text
-from .protocols import Entry, Sink, Storage
+from .protocols import PART, Entry, Sink, Storage
 
 CHUNK = 1 << 20
 GATHER = 1 << 16
 ORPHAN_AGE = 3600.0
 """Seconds after which bytes without a row are nobody's, if their run is not live."""
+BATCH = 100
+MANY_LOST = 10
+MOST_SPANS = 100
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A file in a storage, as its row says; before the row is there, `made_at` is this machine's clock."""
+    """A file in a storage, as its row says; without a row yet, `made_at` is by our own clock."""
 
     id: str
     key: str
@@ -130,10 +133,12 @@ class Files:
         `check` is called between chunks. `loop` drives an async content, a new one if left out.
         """
         cached = cached or file.cached
-        with self._writing(file, run_id, btn_uid, cached, source, check) as writer:
-            with closing(_chunks(file, loop)) as chunks:
-                for chunk in chunks:
-                    writer.write(chunk)
+        with (
+            self._writing(file, run_id, btn_uid, cached, source, check) as writer,
+            closing(_chunks(file, loop)) as chunks,
+        ):
+            for chunk in chunks:
+                writer.write(chunk)
         return writer.stored
 
     @contextmanager
@@ -212,6 +217,11 @@ class Files:
         found = self._select(self._table.c.id == file_id, self._is_alive())
         return found[0] if found else None
 
+    def cached_by(self, btn_uid: str) -> list[Stored]:
+        """Return the files that a button keeps."""
+        table = self._table
+        return self._select(table.c.btn_uid == btn_uid, table.c.cached.is_(True), self._is_alive())
+
     def find_many(self, file_ids: Sequence[str]) -> list[Stored]:
         """Return those of these files that may still be fetched."""
         return self._select(self._table.c.id.in_(file_ids), self._is_alive())
@@ -220,15 +230,22 @@ class Files:
         """Return the files of a run that may still be fetched, in the order they were made."""
         return self._select(self._table.c.run_id == run_id, self._is_alive())
 
+    def cached_by(self, btn_uid: str) -> list[Stored]:
+        """Return the files that live with a button, but for those that were released."""
+        table = self._table
+        return self._select(
+            table.c.btn_uid == btn_uid, table.c.cached.is_(True), table.c.expires_at.is_(None)
+        )
+
     def cached_of(self, btn_uid: str, source: str) -> Stored | None:
         """Return the file that a button's data: URL was decoded into."""
-        table = self._table
-        found = self._select(table.c.btn_uid == btn_uid, table.c.source == source, self._is_alive())
+        found = [stored for stored in self.cached_by(btn_uid) if stored.source == source]
         return found[-1] if found else None
 
     def _select(self, *conditions: ColumnElement[bool]) -> list[Stored]:
-        columns = [self._table.c[field.name] for field in fields(Stored)]
-        query = select(*columns).where(*conditions).order_by(self._table.c.made_at, self._table.c.key)
+        table = self._table
+        columns = [table.c[field.name] for field in fields(Stored)]
+        query = select(*columns).where(*conditions).order_by(table.c.made_at, table.c.key)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [Stored(*row) for row in rows]
 
@@ -241,17 +258,41 @@ class Files:
     def mark_started(self, file_id: str) -> None:
         """Note the first byte that somebody asked for."""
         table = self._table
-        self._update(
-            and_(table.c.id == file_id, table.c.started_at.is_(None)), started_at=self._database.now
-        )
+        is_first = and_(table.c.id == file_id, table.c.started_at.is_(None))
+        statement = update(table).where(is_first).values(started_at=self._database.now)
+        self._database.write(lambda connection: connection.execute(statement))
 
     def mark_downloaded(self, file_id: str) -> bool:
         """Note a complete download; True for the first one, from which the grace period counts."""
+        return self._database.write(lambda connection: self._mark_downloaded(connection, file_id))
+
+    def mark_sent(self, file_id: str, spans: Iterable[tuple[int, int]]) -> bool:
+        """Note parts that have left; True if with them the whole file has, for the first time."""
+        return self._database.write(
+            lambda connection: self._mark_sent(connection, file_id, list(spans))
+        )
+
+    def _mark_sent(
+        self, connection: Connection, file_id: str, spans: list[tuple[int, int]]
+    ) -> bool:
+        table = self._table
+        query = select(table.c.sent, table.c.size, table.c.downloaded_at).with_for_update()
+        row = connection.execute(query.where(table.c.id == file_id)).first()
+        if row is None or row.downloaded_at is not None:
+            return False
+        sent = _union([*_parsed(row.sent), *spans])
+        if sent == [(0, row.size)]:
+            return self._mark_downloaded(connection, file_id)
+        connection.execute(update(table).where(table.c.id == file_id).values(sent=_formatted(sent)))
+        return False
+
+    def _mark_downloaded(self, connection: Connection, file_id: str) -> bool:
         table = self._table
         values: dict[str, Any] = {"downloaded_at": self._database.now}
         if self._grace:
             values["expires_at"] = self._sooner(self._database.now + self._grace)
-        return self._update(and_(table.c.id == file_id, table.c.downloaded_at.is_(None)), **values)
+        is_first = and_(table.c.id == file_id, table.c.downloaded_at.is_(None))
+        return connection.execute(update(table).where(is_first).values(**values)).rowcount == 1
 
     def _sooner(self, moment: Any) -> Any:
         table = self._table
@@ -262,7 +303,7 @@ class Files:
         )
 
     def release(self, connection: Connection, file_ids: Sequence[str]) -> None:
-        """Let replaced files go, in the caller's transaction; pruning deletes them after the grace period."""
+        """Let replaced files go after the grace period, in the caller's transaction."""
         moment = self._database.now + self._grace
         connection.execute(
             update(self._table).where(self._table.c.id.in_(file_ids)).values(expires_at=moment)
@@ -270,24 +311,21 @@ class Files:
 
     def forget(self, file_id: str) -> None:
         """Delete the row of a file whose bytes are gone."""
-        self._delete_row(self._table.c.id == file_id)
+        self._delete_rows(self._table.c.id == file_id)
 
-    def _update(self, condition: ColumnElement[bool], **values: Any) -> bool:
-        statement = update(self._table).where(condition).values(**values)
-        return self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
-
-    def _delete_row(self, *conditions: ColumnElement[bool]) -> bool:
+    def _delete_rows(self, *conditions: ColumnElement[bool]) -> None:
         statement = delete(self._table).where(*conditions)
-        return self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
+        self._database.write(lambda connection: connection.execute(statement))
 
     # Files go
 
     def prune(self, is_live: Callable[[str], bool], *, dry_run: bool = False) -> PruneReport:
         """Delete what has outlived its time; several processes may do so at once, or die midway.
 
-        The row goes first, so that nobody finds a file whose bytes are gone, and one guarded DELETE
-        decides who deletes the bytes. If that process dies in between, they are orphans, and the
-        next pruning finds them.
+        The row goes first, so that nobody finds a file whose bytes are gone. If the process dies in
+        between, the bytes are orphans, and a later pruning finds them. Nothing ever makes an
+        expired file live again, so two processes that meet at one do each other no harm. Whoever is
+        reading a file keeps it until the end: its name goes, not its bytes.
         """
         report = PruneReport()
         self._prune_expired(report, dry_run)
@@ -298,22 +336,25 @@ class Files:
 
     def _prune_expired(self, report: PruneReport, dry_run: bool) -> None:
         is_expired = self._table.c.expires_at <= self._database.now
-        for stored in self._select(is_expired):
-            if dry_run or self._delete_row(self._table.c.id == stored.id, is_expired):
-                report.expired += 1
-                report.bytes += stored.size
-                if not dry_run and not self._delete_bytes(stored.key):
-                    report.failures += 1
+        expired = self._select(is_expired)
+        for start in range(0, len(expired), BATCH):
+            batch = expired[start : start + BATCH]
+            if not dry_run:
+                self._delete_rows(self._table.c.id.in_([stored.id for stored in batch]), is_expired)
+            for stored in batch:
+                if dry_run or self._delete_bytes(stored.key, report):
+                    report.expired += 1
+                    report.bytes += stored.size
 
-    def _known_keys(self) -> dict[str, str]:
-        query = select(self._table.c.key, self._table.c.id)
+    def _known_keys(self) -> set[str]:
+        query = select(self._table.c.key)
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return {key: file_id for key, file_id in rows}
+        return {row.key for row in rows}
 
     def _prune_orphans(
         self,
         report: PruneReport,
-        known: dict[str, str],
+        known: set[str],
         is_live: Callable[[str], bool],
         dry_run: bool,
     ) -> set[str]:
@@ -322,11 +363,10 @@ class Files:
             held.add(entry.key)
             if entry.key in known or not self._is_orphan(entry, is_live):
                 continue
-            if not dry_run and not self._delete_bytes(entry.key):
-                report.failures += 1
+            if not dry_run and not self._delete_bytes(entry.key, report):
                 continue
             report.bytes += entry.size
-            if entry.key.endswith(".part"):
+            if entry.key.endswith(PART):
                 report.parts += 1
             else:
                 report.orphans += 1
@@ -344,20 +384,26 @@ class Files:
         return self._database.read(lambda connection: connection.execute(query).first()) is not None
 
     def _prune_lost(
-        self, report: PruneReport, known: dict[str, str], held: set[str], dry_run: bool
+        self, report: PruneReport, known: set[str], held: set[str], dry_run: bool
     ) -> None:
-        # An empty storage is a disk that is not mounted rather than a thousand lost files.
-        if not held:
+        lost = list(known - held)
+        if len(lost) > MANY_LOST and len(lost) > len(known) / 2:
+            # A disk that is not mounted, rather than so many lost files.
+            logger.error("%d of %d stored files are not in the storage.", len(lost), len(known))
             return
-        for key in known.keys() - held:
-            if dry_run or self._delete_row(self._table.c.key == key):
-                report.lost += 1
+        for start in range(0, len(lost), BATCH):
+            batch = lost[start : start + BATCH]
+            if not dry_run:
+                self._delete_rows(self._table.c.key.in_(batch))
+            report.lost += len(batch)
 
-    def _delete_bytes(self, key: str) -> bool:
+    def _delete_bytes(self, key: str, report: PruneReport | None = None) -> bool:
         try:
             self.storage.delete(key)
         except Exception:
-            logger.exception("A stored file could not be deleted; the next pruning tries again.")
+            logger.exception("A stored file could not be deleted; a later pruning tries again.")
+            if report:
+                report.failures += 1
             return False
         return True
 
@@ -513,6 +559,27 @@ class _Limits:
                 self._runs.pop(run_id, None)
 
 
+def _union(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join what overlaps or touches."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def _parsed(sent: str | None) -> list[tuple[int, int]]:
+    pairs = [span.split("-") for span in (sent or "").split(",") if span]
+    return [(int(start), int(stop)) for start, stop in pairs]
+
+
+def _formatted(spans: list[tuple[int, int]]) -> str:
+    # Whoever asks for a file in so many pieces may have to ask for some of them again.
+    return ",".join(f"{start}-{stop}" for start, stop in spans[:MOST_SPANS])
+
+
 def _chunks(file: File, loop: asyncio.AbstractEventLoop | None) -> Generator[bytes, None, None]:
     """Go through a file's content, whatever it is made of, in pieces that fit in memory."""
     content: Any = file.content
@@ -528,9 +595,10 @@ def _chunks(file: File, loop: asyncio.AbstractEventLoop | None) -> Generator[byt
 
 
 def _path_chunks(path: Path, filename: str) -> Generator[bytes, None, None]:
+    # Without O_NONBLOCK, a FIFO would hold the run for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        # Without O_NONBLOCK, a FIFO would hold the run for ever.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        handle = os.open(path, flags)
     except OSError as error:
         raise OutputRefused(
             f"File({filename!r}) cannot read {str(path)!r}: {error.strerror}."

@@ -100,7 +100,7 @@ class Outflow:
         return chunk
 
     def _read(self, size: int) -> bytes:
-        chunks = []
+        chunks: list[bytes] = []
         while size > 0 and (chunk := self._read_piece(self._handed + sum(map(len, chunks)), size)):
             chunks.append(chunk)
             size -= len(chunk)
@@ -124,8 +124,8 @@ class Outflow:
 
     def _switch(self, source: Source) -> BinaryIO:
         # An archive of a thousand files must not hold a thousand of them open.
-        if self._source not in (None, source):
-            self._source.close()  # type: ignore[union-attr]
+        if self._source is not None and self._source is not source:
+            self._source.close()
         self._source = source
         return source.open()
 

@@ -9,11 +9,11 @@ import re
 import unicodedata
 from collections.abc import AsyncIterable, Iterable
 from pathlib import Path
-from typing import BinaryIO, Union
+from typing import BinaryIO
 
 from .errors import OutputRefused
 
-Content = Union[bytes, bytearray, memoryview, Path, BinaryIO, Iterable[bytes], AsyncIterable[bytes]]
+Content = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
 
 # A file system takes 255 bytes; browsers add ".crdownload" or " (1)" to that.
 LONGEST_NAME = 240
@@ -142,7 +142,7 @@ def _checked_max_age(max_age: int | None, filename: str) -> int | None:
         return None
     if isinstance(max_age, bool) or not isinstance(max_age, int) or max_age < 0:
         raise OutputRefused(
-            f"File({filename!r}) was given max_age={max_age!r}. It is a number of seconds, 0 or more."
+            f"File({filename!r}) was given max_age={max_age!r}. It is seconds, 0 or more."
         )
     return min(max_age, 2**31 - 1)
 

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
+PART = ".part"
+"""What the key of an unfinished writing ends in, wherever a storage shows it."""
+
 
 class Sink(Protocol):
     """Where a storage takes bytes in."""
@@ -37,9 +40,7 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Delete the file, or the unfinished part; one that is not there is no error."""
 
-    def url(
-        self, key: str, *, name: str, mimetype: str, inline: bool, seconds: int
-    ) -> str | None:
+    def url(self, key: str, *, name: str, mimetype: str, inline: bool, seconds: int) -> str | None:
         """Return a signed URL of the store's own, good for some seconds; None: we serve it."""
 
     def path(self, key: str) -> Path | None:

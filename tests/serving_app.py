@@ -1,4 +1,4 @@
-"""A small app that serves stored files, for tests under real servers: `python serving_app.py SERVER PORT`."""
+"""Serve stored files under a real server: `python serving_app.py SERVER PORT [OPTION …]`."""
 
 from __future__ import annotations
 
@@ -94,8 +94,10 @@ if __name__ == "__main__":
     elif sys.argv[1] == "gunicorn":
         os.execv(
             sys.executable,
-            [sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "1", "--threads", "8"]
-            + ["-b", f"127.0.0.1:{port}", "--chdir", str(Path(__file__).parent)]
-            + sys.argv[3:]
-            + ["serving_app:make_app()"],
+            [
+                *(sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "1", "--threads", "8"),
+                *("-b", f"127.0.0.1:{port}", "--chdir", str(Path(__file__).parent)),
+                *sys.argv[3:],
+                "serving_app:make_app()",
+            ],
         )
