@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
+import base64
 import ipaddress
 import re
 import unicodedata
@@ -20,14 +20,17 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _ABSOLUTE = re.compile(r"(https?)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.IGNORECASE)
 _PATH = re.compile(r"(/[^?#]*)(\?[^#]*)?(#.*)?")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]{0,61}[A-Za-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 _DOT_SEGMENTS = frozenset({".", ".."})
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 _TOKEN = r"[A-Za-z0-9!#$&^_.+\-]+"  # RFC 6838's names, which are all that a header can carry
+_QUOTED = r"\"[ !#-+\--\[\]-~]*\""  # printable, but for '"', ',' and '\'
 _DATA = re.compile(
-    rf"(?P<type>{_TOKEN}/{_TOKEN})?(?P<parameters>(?:;{_TOKEN}=(?:{_TOKEN}|\"[^\",\\]*\"))*)"
+    rf"(?P<type>{_TOKEN}/{_TOKEN})?(?P<parameters>(?:;{_TOKEN}=(?:{_TOKEN}|{_QUOTED}))*)"
     r"(?P<base64>;base64)?",
     re.IGNORECASE,
 )
@@ -66,15 +69,12 @@ def decode_data_url(url: str, limit: int | None) -> tuple[str, bytes]:
     """
     mimetype, payload, is_base64 = _read_data_url(url, what="data URL")
     # Asked before decoding, so that a giant costs no second copy of itself.
-    size = len(payload) * 3 // 4 - 2 if is_base64 else len(payload) // 3
-    if limit is None or size <= limit:
-        content = _decode_payload(payload, is_base64, what="data URL", url=url)
-        if limit is None or len(content) <= limit:
-            return mimetype, content
-    raise LinkRefused(
-        f"The data URL {_shown(url)} holds more than the {limit} bytes that are allowed. "
-        "Hand over a File instead, which has no such limit."
-    )
+    if limit is not None and _least_size(payload, is_base64) > limit:
+        _refuse_size(url, limit)
+    content = base64.b64decode(_padded(payload)) if is_base64 else unquote_to_bytes(payload)
+    if limit is not None and len(content) > limit:
+        _refuse_size(url, limit)
+    return mimetype, content
 
 
 def _plain_text(url: object, *, what: str) -> str:
@@ -95,7 +95,7 @@ def _check_characters(text: str, *, what: str, data: bool) -> None:
         _refuse(what, text, "It holds a backslash, which browsers read as '/'.", data=data)
     for character in text:
         # Browsers drop or fold some of these, and then read another URL than we did.
-        if character != " " and unicodedata.category(character)[0] in "CZ":
+        if character != " " and unicodedata.category(character) in _INVISIBLE:
             name = f"U+{ord(character):04X}"
             _refuse(what, text, f"It holds the invisible character {name}.", data=data)
     if _BAD_PERCENT.search(text):
@@ -136,7 +136,7 @@ def _check_authority(authority: str, scheme: str, text: str, *, what: str, data:
     if "@" in authority:
         _refuse(what, text, "It holds a user name ('…@'), which hides the host.", data=data)
     host, port = _split_port(authority)
-    if not (_is_ipv6(host) or _is_host_name(host)):
+    if not (_is_address(host) or _is_host_name(host)):
         hint = "A host that is not ASCII is written in its 'xn--' form."
         _refuse(what, text, f"{_shown(host)} is no host name. {hint}", data=data)
     if port is None:
@@ -155,11 +155,13 @@ def _split_port(authority: str) -> tuple[str, str | None]:
     return host, port if colon else None
 
 
-def _is_ipv6(host: str) -> bool:
-    if not (host.startswith("[") and host.endswith("]")) or "%" in host:
-        return False
+def _is_address(host: str) -> bool:
+    is_bracketed = host.startswith("[") and host.endswith("]") and "%" not in host
     try:
-        ipaddress.IPv6Address(host[1:-1])
+        if is_bracketed:
+            ipaddress.IPv6Address(host[1:-1])
+        else:
+            ipaddress.IPv4Address(host)
     except ValueError:
         return False
     return True
@@ -167,7 +169,9 @@ def _is_ipv6(host: str) -> bool:
 
 def _is_host_name(host: str) -> bool:
     labels = host.removesuffix(".").split(".")
-    return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+    # Browsers take "1", "0x7f.1" and "127.1" for addresses, other parsers for names.
+    is_number = _NUMBER.fullmatch(labels[-1])
+    return len(host) <= 253 and not is_number and all(_LABEL.fullmatch(label) for label in labels)
 
 
 def _serialise(path: str, query: str | None, fragment: str | None) -> str:
@@ -180,8 +184,9 @@ def _fragment(fragment: str | None, safe: str) -> str:
 
 
 def _read_data_url(url: str, *, what: str) -> tuple[str, str, bool]:
-    head, comma, payload = url[len("data:") :].partition(",")
-    match = _DATA.fullmatch(head) if comma and len(head) <= _DATA_HEAD_CHARACTERS else None
+    scheme, head, comma, payload = url[:5].lower(), *url[5:].partition(",")
+    is_short = scheme == "data:" and comma and len(head) <= _DATA_HEAD_CHARACTERS
+    match = _DATA.fullmatch(head) if is_short else None
     if match is None:
         shape = "'data:<type>;base64,<content>'"
         _refuse(what, url, f"It is no data URL of the shape {shape}.", data=True)
@@ -219,14 +224,14 @@ def _check_payload(payload: str, is_base64: bool, *, what: str, url: str) -> Non
         _refuse(what, url, "Its content is not base64.", data=True)
 
 
-def _decode_payload(payload: str, is_base64: bool, *, what: str, url: str) -> bytes:
-    if not is_base64:
-        return unquote_to_bytes(payload)
+def _padded(payload: str) -> str:
     text = _unescaped(payload)
-    try:
-        return binascii.a2b_base64(text + "=" * (-len(text) % 4))
-    except ValueError as error:
-        _refuse(what, url, f"Its content is not base64: {error}.", data=True)
+    return text + "=" * (-len(text) % 4)
+
+
+def _least_size(payload: str, is_base64: bool) -> int:
+    characters = len(payload) - 2 * payload.count("%")
+    return (characters - 2) * 3 // 4 if is_base64 else characters
 
 
 def _unescaped(payload: str) -> str:
@@ -234,6 +239,13 @@ def _unescaped(payload: str) -> str:
         return payload
     # Letters that are not ASCII stay such, and are then no base64.
     return unquote_to_bytes(payload).decode("latin-1")
+
+
+def _refuse_size(url: str, limit: int) -> NoReturn:
+    raise LinkRefused(
+        f"The data URL {_shown(url)} holds more than the {limit} bytes that are allowed. "
+        "Hand over a File instead, which has no such limit."
+    )
 
 
 def _refuse(what: str, url: str, reason: str, *, data: bool) -> NoReturn:
