@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
-        # The button and its progress. {placeholders} are fields of the snapshot, filled by the page.
+        # The button and its progress. The page fills {placeholders} with fields of the snapshot.
         "progress": "Progress of {button}",
         "starting": "Starting…",
         "queued": "Waiting to start…",
@@ -42,14 +42,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "unsaved": "Not available, so not saved: {names}.",
         # What the server says.
         "failed": "Something went wrong. Please try again.",
-        "button_gone": "This button is no longer there. Please load the page again.",
-        "died": "The server was restarted before this was done. Please try again.",
-        "too_long": "This took too long and was stopped.",
-        "too_many": "You have too many downloads under way. Wait until one has ended.",
-        "unavailable": "This cannot be started right now. Please try again in a minute.",
-        "stopping": "The server is restarting. Please try again in a minute.",
-        "foreign": "This page is out of date. Please load it again.",
+        "too_long": "This took too long and was stopped. Please try again.",
+        "lost": "The server was interrupted. Please try again.",
+        "button_gone": "This button is no longer there. Load the page again.",
+        "stale_page": "This page is too old. Load it again, then try once more.",
+        "not_allowed": "You may not start this download.",
+        "too_many": "You have too many downloads running. Wait until one has ended.",
+        "restarting": "The server is restarting. Please try again in a minute.",
         "archive_name": "files.zip",
+        "unavailable": "This cannot be started right now. Please try again in a minute.",
         "eta_seconds": "less than a minute left",
         "eta_minutes": "about {minutes} min left",
         "eta_hours": "about {hours} h left",
@@ -86,11 +87,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
 
 
 def with_overrides(overrides: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the table with an app's own words in it; a wrong key or placeholder is a ValueError."""
+    """Return the table with an app's own words; a wrong key or placeholder is a ValueError."""
     words = dict(TEXTS)
     for key, text in (overrides or {}).items():
         if key not in TEXTS:
-            raise ValueError(f"{key!r} is no key of the texts. There are: {', '.join(sorted(TEXTS))}.")
+            raise ValueError(
+                f"{key!r} is no key of the texts. There are: {', '.join(sorted(TEXTS))}."
+            )
         strange = _placeholders(text) - _placeholders(TEXTS[key])
         if strange:
             raise ValueError(

@@ -9,7 +9,7 @@ const links = new Map();
 const drawn = new WeakMap();
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const isWeb = (url) => /^https?:$/.test(new URL(url, location).protocol);
-const isOurs = (url) => new URL(url, location).origin === location.origin;
+const isElsewhere = ({url, elsewhere}) => elsewhere || new URL(url, location).origin !== location.origin;
 
 /** One socket for all buttons of a page; it closes soon after nobody follows a run. */
 class Link {
@@ -131,11 +131,11 @@ class Follower {
   /** Save all files, or those that nobody has begun to fetch; look first at those that may be gone. */
   async save(again = false) {
     const {element} = this;
-    const files = element.snapshot.files.filter((file) => again || !this.resumed || !file.started);
+    const files = filesToSave(element.snapshot).filter((file) => again || !this.resumed || !file.started);
     element.show("saving");
     this.#refused.clear();
     for (const [index, file] of files.entries()) {
-      if (!isWeb(file.url) || !isOurs(file.url)) continue;
+      if (!isWeb(file.url) || isElsewhere(file)) continue;
       if (index) await pause(BURST_GAP);
       if (again || this.resumed || file.size === null) await this.#try(file);
       if (!element.isConnected || element.snapshot?.run !== this.run) return;
@@ -156,7 +156,7 @@ class Follower {
 
   /** Note that the visitor took a file whose server does not tell us. */
   note(file) {
-    if (!isOurs(file.url)) this.#opened.add(file.url);
+    if (isElsewhere(file)) this.#opened.add(file.url);
     if (!this.isStopped) this.#settle();
   }
 
@@ -174,10 +174,10 @@ class Follower {
     if (this.#pressedAt === Infinity) return;
     const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
     const isLate = performance.now() - this.#pressedAt > HELD_AFTER;
-    const isHeld = isLate && pending.some((file) => isOurs(file.url) && !file.started);
+    const isHeld = isLate && pending.some((file) => !isElsewhere(file) && !file.started);
     if (!pending.length) this.#end();
     else if (isHeld) this.#offer("held");
-    else if (pending.every((file) => !isOurs(file.url))) this.#offer("elsewhere");
+    else if (pending.every(isElsewhere)) this.#offer("elsewhere");
     else if (element.flags.has("held")) element.show("saving");
   }
 
@@ -245,6 +245,11 @@ class Follower {
     // After a while the button may be used again; a click then finds the same run, if it lives.
     this.element.show("reconnecting", this.#misses > 10 && "lost");
   }
+}
+
+/** All files, or the one archive of them that the button asks for. */
+function filesToSave({files, zip}) {
+  return zip?.only ? [{...zip, started: files.some(({started}) => started)}] : files;
 }
 
 /** Follow the run that the element shows. */
@@ -316,8 +321,9 @@ function newRow(template, file, memory) {
   const anchor = row.querySelector("[data-btn-link]");
   if (anchor && isWeb(file.url)) {
     anchor.href = file.url;
-    if (isOurs(file.url)) anchor.download = file.name;
-    else Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"});
+    if (file.type) anchor.type = file.type;
+    if (isElsewhere(file)) Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"});
+    else anchor.download = file.name;
     anchor.addEventListener("click", () => memory.follower.note(file));
   }
   return row;

@@ -56,6 +56,7 @@ class DownloadBtn extends HTMLElement {
   #frame = 0;
   #said = "";
   #saidAt = 0;
+  #later = 0;
   #kept = null;
 
   get button() {
@@ -193,6 +194,7 @@ class DownloadBtn extends HTMLElement {
     this.#follower = null;
     this.#request?.abort();
     cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#later);
     this.#frame = 0;
   }
 
@@ -254,6 +256,8 @@ class DownloadBtn extends HTMLElement {
     const tokens = [...flags];
     if (!flags.has("held") && !flags.has("elsewhere")) tokens.push(state);
     if (!text && (state === "running" || state === "reconnecting")) tokens.push("wordless");
+    if (LIVE.includes(state) && !flags.has("cancelling")) tokens.push("stoppable", state === "running" && "timed");
+    if (files.length && (state === "saving" || state === "done")) tokens.push("repeatable");
     if (state === "done") tokens.push(!files.length ? message || "nothing" : message ? "messaged" : "plain");
     if (state === "expired" && !message) tokens.push("stale");
     if (files.length > 1 && ["ready", "saving", "done", "failed"].includes(state)) tokens.push("several");
@@ -265,10 +269,13 @@ class DownloadBtn extends HTMLElement {
   #announce({run, stage_no, percent}) {
     const {state, flags} = this;
     const mark = [state, ...flags, run, stage_no, Math.floor((percent ?? 0) / 25)].join();
-    const isUrgent = !["idle", "queued", "running", "ready", "saving"].includes(state) || flags.size;
+    const isUrgent = !["queued", "running", "ready", "saving"].includes(state) || flags.size;
     const now = performance.now();
     const region = this.querySelector("[data-btn-live]");
-    if (!region || mark === this.#said || (!isUrgent && (state === "idle" || now - this.#saidAt < 2000))) return;
+    clearTimeout(this.#later);
+    if (!region || state === "idle" || mark === this.#said) return;
+    const wait = isUrgent ? 0 : this.#saidAt + 2000 - now;
+    if (wait > 0) return (this.#later = setTimeout(() => this.#draw(), wait));
     this.#said = mark;
     this.#saidAt = now;
     const nodes = this.panel?.querySelectorAll("[data-btn-say]:not([hidden])") ?? [];
