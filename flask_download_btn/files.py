@@ -217,11 +217,6 @@ class Files:
         found = self._select(self._table.c.id == file_id, self._is_alive())
         return found[0] if found else None
 
-    def cached_by(self, btn_uid: str) -> list[Stored]:
-        """Return the files that a button keeps."""
-        table = self._table
-        return self._select(table.c.btn_uid == btn_uid, table.c.cached.is_(True), self._is_alive())
-
     def find_many(self, file_ids: Sequence[str]) -> list[Stored]:
         """Return those of these files that may still be fetched."""
         return self._select(self._table.c.id.in_(file_ids), self._is_alive())
