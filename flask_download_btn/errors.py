@@ -12,7 +12,7 @@ class ConfigurationError(DownloadBtnError):
 
 
 class ReferenceRefused(DownloadBtnError):
-    """Raised when a function or an argument cannot be stored by name, or a stored one is refused."""
+    """Raised when a function or argument cannot be stored by name, or a stored one is refused."""
 
 
 class LinkRefused(DownloadBtnError, ValueError):
@@ -24,7 +24,7 @@ class OutputRefused(DownloadBtnError, TypeError):
 
 
 class TokenRefused(Exception):
-    """Raised when a token is forged, expired, or somebody else's; a visitor is told one sentence."""
+    """Raised when a token is forged, expired, or another's; a visitor is told one sentence."""
 
 
 class DownloadError(Exception):

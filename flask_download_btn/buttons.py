@@ -1,0 +1,93 @@
+"""Find buttons, make the named ones at their first click, and write what runs leave on them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
+
+from .database import Database
+
+
+class Buttons:
+    """The rows of one app's button model."""
+
+    def __init__(self, database: Database, db: Any, model: type[Any]) -> None:
+        self._database = database
+        self._db = db
+        self.model = model
+
+    @property
+    def _table(self) -> Table:
+        return self.model.__table__  # type: ignore[no-any-return]
+
+    def find(self, uid: str) -> Any | None:
+        """Load a button in the app's session."""
+        query = select(self.model).where(self.model.uid == uid)
+        return self._db.session.execute(query).scalar_one_or_none()
+
+    def draft(self, name: str, arguments: str, **attributes: Any) -> Any:
+        """Build a named button that is in no session: a page view writes nothing."""
+        key = name_key(name, arguments)
+        btn = self.model(add=False, name=name, name_key=key, revision=key[:32], **attributes)
+        btn.arguments = arguments
+        return btn
+
+    def named(self, name: str, arguments: str, **attributes: Any) -> Any:
+        """Load the one row of a name and its arguments; make it if this is the first click."""
+        key = name_key(name, arguments)
+        query = select(self.model).where(self.model.name_key == key)
+        session = self._db.session
+        btn = session.execute(query).scalar_one_or_none() or self._made(
+            query, name=name, name_key=key, revision=key[:32], **attributes
+        )
+        for attribute, value in attributes.items():
+            # The code says how a named button is; its row only remembers what it has made.
+            set_committed_value(btn, attribute, value)
+        return btn
+
+    def _made(self, query: Any, **attributes: Any) -> Any:
+        session = self._db.session
+        session.rollback()
+        session.add(self.model(add=False, **attributes))
+        try:
+            session.commit()
+        except IntegrityError:
+            # Somebody else's first click was quicker.
+            session.rollback()
+        return session.execute(query).scalar_one()
+
+    def identity_of(self, key: str) -> tuple[str | None, str]:
+        """Return a named button's uid, None if nobody has clicked it yet, and its revision."""
+        table = self._table
+        query = select(table.c.uid, table.c.revision).where(table.c.name_key == key)
+        row = self._database.read(lambda connection: connection.execute(query).first())
+        return (row.uid, row.revision) if row else (None, key[:32])
+
+    def revision_of(self, uid: str) -> str | None:
+        """Return what `clear_csrf` changes; None if the button is gone."""
+        query = select(self._table.c.revision).where(self._table.c.uid == uid)
+        return self._database.read(lambda c: c.execute(query).scalar_one_or_none())
+
+    def keep_downloads(self, connection: Connection, uid: str, downloads: list[Any]) -> None:
+        """Write a button's cached downloads in the caller's transaction."""
+        table = self._table
+        connection.execute(update(table).where(table.c.uid == uid).values(downloads=downloads))
+
+    def mark_downloaded(self, uid: str) -> None:
+        """Remember that files of this button have been downloaded."""
+        table = self._table
+        statement = (
+            update(table)
+            .where(table.c.uid == uid, table.c.downloaded.is_(False))
+            .values(downloaded=True)
+        )
+        self._database.write(lambda connection: connection.execute(statement))
+
+
+def name_key(name: str, arguments: str) -> str:
+    """Shorten a name and its arguments to the key of their row."""
+    return hashlib.sha256(f"{name}\0{arguments}".encode()).hexdigest()

@@ -1,0 +1,57 @@
+"""Speak Socket.IO: let a page watch its run, and send it pictures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from flask_socketio import SocketIO, join_room
+from socketio.pubsub_manager import PubSubManager
+
+Snapshot = dict[str, Any]
+Look = Callable[[Any], "tuple[str, Snapshot] | None"]
+NAMESPACE = "/download-btn"
+
+logger = logging.getLogger(__name__)
+
+
+class Channel:
+    """The rooms of runs: one for each, entered only by its owner."""
+
+    def __init__(self, socketio: SocketIO) -> None:
+        self._socketio = socketio
+        self._look: Look = lambda token: None
+
+    def open(self, look: Look) -> None:
+        """Listen for pages; `look` checks a run's token and gives the run's id and its picture."""
+        self._look = look
+        self._socketio.on_event("watch", self._watch, namespace=NAMESPACE)
+
+    def is_watched(self, run_id: str) -> bool:
+        """Tell whether a page listens; with a message queue it may listen to another process."""
+        rooms = self._socketio.server.manager
+        return isinstance(rooms, PubSubManager) or bool(
+            rooms.rooms.get(NAMESPACE, {}).get(_room(run_id))
+        )
+
+    def publish(self, run_id: str, picture: Snapshot) -> None:
+        """Send a picture to a run's watchers; the page asks again if it does not arrive."""
+        try:
+            self._socketio.emit("snapshot", picture, to=_room(run_id), namespace=NAMESPACE)
+        except Exception:
+            logger.warning("A picture of run %s could not be sent.", run_id, exc_info=True)
+
+    def _watch(self, token: Any = None) -> Any:
+        allowed = self._look(token)
+        if allowed is None:
+            return None
+        run_id, _ = allowed
+        # Join first, look second: a run that ends in between is then seen either way.
+        join_room(_room(run_id))
+        again = self._look(token)
+        return again[1] if again else None
+
+
+def _room(run_id: str) -> str:
+    return f"run:{run_id}"

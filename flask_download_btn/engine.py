@@ -1,0 +1,198 @@
+"""Carry out one run: call its functions in order, and act on what they yield."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Connection
+
+from . import runs
+from .buttons import Buttons
+from .database import Database
+from .errors import DownloadError, RunCancelled, RunLost
+from .files import Files
+from .lives import Live, Lives
+from .runs import Outcome, Run, Runs
+from .work import Handover, Work
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """The one loop that carries out a run; it needs no request, only an app's context."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        files: Files,
+        buttons: Buttons,
+        lives: Lives,
+        database: Database,
+        texts: Mapping[str, str],
+        *,
+        resolve: Callable[[Mapping[str, str]], tuple[Callable[..., Any], tuple[Any, ...], Any]],
+        context: Callable[[Run], AbstractContextManager[Any]],
+        forget_session: Callable[[], None],
+        on_tick: Callable[[Live], None],
+        on_end: Callable[[Run], None],
+        on_start: Callable[[Run], None],
+        in_thread: Callable[[Callable[[], Any]], Any],
+        time_limit: float,
+        data_url_limit: int | None,
+    ) -> None:
+        self._runs = runs
+        self._files = files
+        self._buttons = buttons
+        self._lives = lives
+        self._database = database
+        self._texts = texts
+        self._resolve = resolve
+        self._context = context
+        self._forget_session = forget_session
+        self._on_tick = on_tick
+        self._on_end = on_end
+        self._on_start = on_start
+        self._in_thread = in_thread
+        self._time_limit = time_limit
+        self._data_url_limit = data_url_limit
+
+    def carry_out(self, run_id: str) -> None:
+        """Carry a queued run out, from its claim to its end; nothing if somebody else has it."""
+        run = self._runs.claim(run_id)
+        if run is None:
+            return
+        with self._lives.entered(Live(run, self._on_tick, self._time_limit)) as live:
+            is_ended = self._carry_out(live)
+        self._lives.tell_ended(run_id)
+        if is_ended:
+            self._tell_end(run_id)
+
+    def time_out(self, live: Live) -> None:
+        """End a run that takes too long; its function stops at its next report, if ever."""
+        outcome = Outcome(runs.FAILED, message=self._texts["too_long"])
+        seq = live.next_seq() + 1_000_000
+        if self._database.write(lambda c: self._runs.end(c, live.run, outcome, seq)):
+            logger.warning("Run %s took too long.", live.run.id)
+            live.lose()
+            self._tell_end(live.run.id)
+
+    def cancel_queued(self, run_id: str) -> bool:
+        """End a run that has not begun."""
+        is_ended = self._runs.end_queued(run_id, Outcome(runs.CANCELLED))
+        if is_ended:
+            self._lives.tell_ended(run_id)
+            self._tell_end(run_id)
+        return is_ended
+
+    def fail_queued(self, run_id: str, message: str) -> None:
+        """End a run that could not be handed to anybody."""
+        if self._runs.end_queued(run_id, Outcome(runs.FAILED, message=message)):
+            self._tell_end(run_id)
+
+    def _tell_end(self, run_id: str) -> None:
+        run = self._runs.find(run_id)
+        if run:
+            self._on_end(run)
+
+    def _carry_out(self, live: Live) -> bool:
+        run = live.run
+        with self._context(run):
+            self._on_start(run)
+            work = Work(live, self._files, self._in_thread)
+            try:
+                outcome = self._outcome(work)
+                # What the app's session still holds open would lock our own write out.
+                self._forget_session()
+                if not self._commit(work, outcome):
+                    raise RunLost(run.id)
+            except RunLost:
+                logger.warning(
+                    "Run %s is no longer this process's; what it made is deleted.", run.id
+                )
+                work.discard()
+                return False
+            except BaseException:
+                work.discard()
+                raise
+            finally:
+                self._forget_session()
+        return True
+
+    def _commit(self, work: Work, outcome: Outcome) -> bool:
+        is_ready = outcome.state == runs.READY
+        seq = work.live.next_seq()
+
+        def write(connection: Connection) -> bool:
+            if not self._runs.end(connection, work.run, outcome, seq):
+                return False
+            for stored in work.stored if is_ready else ():
+                self._files.add(connection, stored)
+            if is_ready and work.kept_downloads is not None:
+                self._buttons.keep_downloads(connection, work.run.btn_uid, work.kept_downloads)
+                self._files.release(connection, work.replaced)
+            return True
+
+        is_ended = self._database.write(write)
+        if is_ended and not is_ready:
+            work.discard()
+        return is_ended
+
+    def _outcome(self, work: Work) -> Outcome:
+        try:
+            return self._perform(work)
+        except RunLost:
+            raise
+        except RunCancelled:
+            return Outcome(runs.CANCELLED)
+        except DownloadError as error:
+            logger.info("Run %s failed: %s", work.run.id, error)
+            return Outcome(runs.FAILED, message=str(error))
+        except BaseException as error:
+            reference = secrets.token_hex(4)
+            logger.exception("Run %s failed (reference %s).", work.run.id, reference)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return Outcome(runs.FAILED, message=self._texts["failed"], reference=reference)
+
+    def _perform(self, work: Work) -> Outcome:
+        run = work.run
+        self._runs.refuse_edited(run)
+        btn = self._load(work)
+        for step in run.steps:
+            work.live.meter.check()
+            function, args, kwargs = self._resolve(step)
+            work.call(function, args, kwargs)
+        return self._ready(work, btn)
+
+    def _load(self, work: Work) -> Any:
+        run = work.run
+        btn = self._buttons.find(run.btn_uid)
+        if btn is None:
+            raise DownloadError(self._texts["button_gone"])
+        session = btn.__fsa__.session
+        # Closing gives the connection back: a function that computes for an hour holds none.
+        session.close()
+        session.add(btn)
+        work.take_button(btn)
+        return btn
+
+    def _ready(self, work: Work, btn: Any) -> Outcome:
+        downloads, temporary = work.final_downloads(), list(btn.tmp_downloads)
+        handed_over = Handover(work, self._files, self._data_url_limit)
+        files = [handed_over.entry(item, is_cached=True) for item in downloads]
+        files += [handed_over.entry(item, is_cached=False) for item in temporary]
+        files += [{"file": stored.id, "name": stored.name} for stored in work.temporaries]
+        if work.run.downloads is None and downloads != work.row["downloads"]:
+            work.kept_downloads = downloads
+            work.replaced = handed_over.replaced_by(downloads)
+        return Outcome(
+            runs.READY,
+            message=work.own_value("download_msg"),
+            files=[entry for entry in files if entry],
+            callback=work.own_value("callback"),
+            archive=work.own_value("archive"),
+        )

@@ -1,0 +1,129 @@
+"""Render a button, its progress and its script; what a template calls."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from flask import has_request_context, render_template, request, url_for
+from markupsafe import Markup
+from sqlalchemy import inspect
+
+from . import references, visitors
+from .channel import NAMESPACE
+from .columns import render_attrs
+from .errors import ConfigurationError
+from .parts import Parts
+from .pictures import Snapshot
+
+JUST_ENDED = 60.0
+"""Seconds for which a page that is loaded anew still finds a run that ended meanwhile."""
+
+
+class Html:
+    """Renders buttons for the visitor of the current request."""
+
+    def __init__(self, parts: Parts, templates: Any) -> None:
+        """Take the app's parts, and who names its templates: the manager."""
+        self._parts = parts
+        self._templates = templates
+
+    def __call__(self, name: str, **arguments: Any) -> Any:
+        """Return the button of a name and its arguments: `{{ download_btn("name", year=1) }}`."""
+        named = self._parts.named.get(name)
+        if named is None:
+            known = ", ".join(sorted(self._parts.named)) or "none"
+            raise ConfigurationError(
+                f"There is no download button {name!r}. Write '@manager.button' above a function of"
+                f" that name. There are: {known}."
+            )
+        references.check_call(named.function, (), arguments)
+        text = references.dump_arguments((), arguments, name)
+        return self._parts.buttons.draft(name, text, **named.attributes)
+
+    def render_all(self, btn: Any) -> Markup:
+        return self.render_script() + self.render_btn(btn) + self.render_progress(btn)
+
+    def render_btn(self, btn: Any) -> Markup:
+        template = btn.btn_template or self._templates.btn_template
+        return Markup(render_template(template, btn=btn, view=self._view(btn)))
+
+    def render_progress(self, btn: Any) -> Markup:
+        template = btn.progress_template or self._templates.progress_template
+        return Markup(render_template(template, btn=btn, view=self._view(btn)))
+
+    def render_script(self, nonce: str | None = None) -> Markup:
+        """Render what a page needs once: it is no harm to render it again."""
+        view = SimpleNamespace(
+            script_url=self._static("download-btn.js"),
+            style_url=self._static("download-btn.css"),
+            nonce=nonce,
+        )
+        return Markup(render_template("download_btn/script.html", view=view))
+
+    def token(self, btn: Any, session_key: str) -> str:
+        """Sign what a page with this button may start."""
+        _, revision = self._identity(btn)
+        which = [btn.name, btn.arguments] if btn.name_key else [btn.uid]
+        return self._parts.tokens.for_button(session_key, [revision, *which])
+
+    def _view(self, btn: Any) -> SimpleNamespace:
+        _refuse_outside_request(btn)
+        uid, _ = self._identity(btn)
+        return SimpleNamespace(
+            id=btn.get_id("element"),
+            progress_id=btn.get_id("progress"),
+            start_url=url_for("download_btn.start"),
+            token=self.token(btn, visitors.made_session_key()),
+            form_id=btn.form_id,
+            fallback_form_id=btn.get_id("form"),
+            socket_url=NAMESPACE,
+            socket_path=self._socket_path(),
+            client_url=self._static("vendor/socket.io.esm.min.js"),
+            snapshot=self._snapshot(uid),
+            texts=self._parts.texts,
+            attrs=render_attrs,
+        )
+
+    def _identity(self, btn: Any) -> tuple[str | None, str]:
+        if not btn.name_key:
+            _refuse_unsaved(btn)
+            return btn.uid, btn.revision
+        return self._parts.buttons.identity_of(btn.name_key)
+
+    def _snapshot(self, uid: str | None) -> Snapshot | None:
+        owner = visitors.owner()
+        if uid is None or owner is None:
+            return None
+        run = self._parts.runs.latest_of(owner, uid, ended_within=JUST_ENDED)
+        if run is None or (run.state == "ready" and _is_fetched(run)):
+            return None
+        return self._parts.pictures.of(run)
+
+    def _socket_path(self) -> str:
+        path = self._parts.socketio.server_options.get("path") or "socket.io"
+        return f"{request.script_root}/{path.strip('/')}"
+
+    @staticmethod
+    def _static(name: str) -> str:
+        return url_for("download_btn.static", filename=name)
+
+
+def _is_fetched(run: Any) -> bool:
+    return all(run.fetched.get(str(index)) for index in range(len(run.files)))
+
+
+def _refuse_outside_request(btn: Any) -> None:
+    if not has_request_context():
+        raise ConfigurationError(
+            f"Button {btn.btn_text!r} was rendered outside of a request. A button belongs to the"
+            " session of the visitor who loads the page: render it in a view."
+        )
+
+
+def _refuse_unsaved(btn: Any) -> None:
+    if not inspect(btn).has_identity:
+        raise ConfigurationError(
+            f"Button {btn.btn_text!r} was rendered before it was saved. Call 'db.session.commit()'"
+            " before 'render_template', or a click will not find it."
+        )

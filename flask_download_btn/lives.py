@@ -1,0 +1,119 @@
+"""Know the runs that this process carries out now, and how far they are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .errors import RunCancelled, RunLost
+from .progress import Meter, Pace, as_percent, progress_text
+from .runs import SEQ_OF_ATTEMPT, Run
+
+
+class Live:
+    """One run while it runs: its meter, and what others want of it."""
+
+    def __init__(self, run: Run, on_tick: Callable[[Live], None], time_limit: float) -> None:
+        self.run = run
+        self.meter = Meter(self._tick)
+        self.is_cancelled = run.cancel_asked
+        self.is_lost = False
+        self.ended = threading.Event()
+        self.began_at = time.monotonic()
+        self.ends_by = self.began_at + time_limit if time_limit else float("inf")
+        self._on_tick = on_tick
+        self._lock = threading.Lock()
+        self._pace = Pace()
+        self._seq = run.attempt * SEQ_OF_ATTEMPT
+        self._shown: tuple[str, int, float | None] = ("", 0, None)
+
+    def cancel(self) -> None:
+        """Have the function stop at its next report."""
+        self.is_cancelled = True
+        self.meter.interrupt()
+
+    def lose(self) -> None:
+        """Have the function stop, its run being somebody else's, or over."""
+        self.is_lost = True
+        self.meter.interrupt()
+
+    def next_seq(self) -> int:
+        with self._lock:
+            self._seq += 1
+            return self._seq
+
+    def weather(self) -> dict[str, Any]:
+        """Tell the progress as of now; within a stage it never goes back."""
+        with self._lock:
+            stage_no, stage = self.meter.stage_no, self.meter.stage
+            percent = as_percent(self.meter.percent)
+            _, shown_no, shown_percent = self._shown
+            if stage_no == shown_no and percent is not None and shown_percent is not None:
+                percent = max(percent, shown_percent)
+            if (stage, stage_no, percent) != self._shown:
+                self._shown = (stage, stage_no, percent)
+                self._seq += 1
+            eta = self._pace.eta(stage_no, percent, time.monotonic())
+            return {
+                "stage": stage,
+                "stage_no": stage_no,
+                "percent": percent,
+                "text": progress_text(stage, percent),
+                "eta": eta,
+                "seq": self._seq,
+            }
+
+    def row_weather(self) -> dict[str, Any]:
+        """Tell what a heartbeat writes of it."""
+        weather = self.weather()
+        return {name: weather[name] for name in ("stage", "stage_no", "percent", "seq")}
+
+    def _tick(self) -> None:
+        if self.is_lost:
+            raise RunLost(self.run.id)
+        if self.is_cancelled:
+            raise RunCancelled(self.run.id)
+        self._on_tick(self)
+
+
+class Lives:
+    """The runs that this process carries out, by id."""
+
+    def __init__(self) -> None:
+        self._lives: dict[str, Live] = {}
+        self._waiters: dict[str, threading.Event] = {}
+
+    def __iter__(self) -> Iterator[Live]:
+        return iter(list(self._lives.values()))
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def get(self, run_id: str) -> Live | None:
+        return self._lives.get(run_id)
+
+    @contextmanager
+    def entered(self, live: Live) -> Iterator[Live]:
+        """Hold a run as live for as long as the block lasts."""
+        self._lives[live.run.id] = live
+        try:
+            yield live
+        finally:
+            self._lives.pop(live.run.id, None)
+
+    @contextmanager
+    def awaited(self, run_id: str) -> Iterator[threading.Event]:
+        """Give an event that is set when this process has ended the run."""
+        event = self._waiters.setdefault(run_id, threading.Event())
+        try:
+            yield event
+        finally:
+            self._waiters.pop(run_id, None)
+
+    def tell_ended(self, run_id: str) -> None:
+        waiter = self._waiters.get(run_id)
+        if waiter:
+            waiter.set()

@@ -1,0 +1,233 @@
+"""The extension object: what an app tells it, and what an app gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask
+from flask_socketio import SocketIO
+
+from . import models
+from .cli import make_commands
+from .errors import ConfigurationError
+from .html import Html
+from .parts import NamedButton, Parts
+from .protocols import Runner, Storage
+from .settings import Settings
+from .tables import file_table, run_table
+from .views import make_blueprint
+
+F = TypeVar("F", bound=Callable[..., Any])
+M = TypeVar("M", bound=type[Any])
+
+
+class DownloadBtnManager:
+    """Gives an app its download buttons: `DownloadBtnManager(app, db=db)`, or `init_app` later."""
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        db: Any = None,
+        *,
+        socketio: SocketIO | None = None,
+        runner: Runner | None = None,
+        storage: Storage | None = None,
+        btn_template: str = "download_btn/btn.html",
+        progress_template: str = "download_btn/progress.html",
+    ) -> None:
+        self.db = db
+        self.socketio = socketio
+        self.runner = runner
+        self.storage = storage
+        self.btn_template = btn_template
+        self.progress_template = progress_template
+        self._named: dict[str, NamedButton] = {}
+        self._authorize: Callable[[str, Any], Any] | None = None
+        self._collect: Callable[[], Any] | None = None
+        if db is not None:
+            _declare_tables(db)
+        if app is not None:
+            self.init_app(app)
+
+    # -- what an app tells it --------------------------------------------------------------------
+
+    @staticmethod
+    def register(model: M) -> M:
+        """Make a model the app's button: `@DownloadBtnManager.register`."""
+        models.registered_buttons.append(model)
+        return model
+
+    def button(
+        self,
+        name: str | None = None,
+        *,
+        text: str = "Download",
+        form: Callable[..., Any] | None = None,
+        **attributes: Any,
+    ) -> Callable[[F], F]:
+        """Make a button of a function: `{{ download_btn("its_name", argument=…) }}`.
+
+        `form` is a form function; `attributes` are the button's: `callback`, `archive`, `cache`, …
+        The function stays as it is.
+        """
+
+        def add(function: F) -> F:
+            button = NamedButton(
+                name or function.__name__, function, form, {"btn_text": text, **attributes}
+            )
+            self._refuse_namesake(button)
+            self._named[button.name] = button
+            if self.db is not None:
+                self._button_model()
+            return function
+
+        return add
+
+    def authorize(self, function: F) -> F:
+        """Set who may `start`, `watch`, `cancel` and `fetch`: `function(action, btn) -> bool`."""
+        self._authorize = function
+        return function
+
+    def collect(self, function: F) -> F:
+        """Set what a run keeps of the click, as `btn.run.collected`: `function() -> dict`."""
+        self._collect = function
+        return function
+
+    def is_allowed(self, action: str, find_btn: Callable[[], Any]) -> bool:
+        """Ask the app's `authorize` function, if there is one; only then is the button loaded."""
+        return self._authorize is None or bool(self._authorize(action, find_btn()))
+
+    def collected(self) -> Any:
+        """Ask the app's `collect` function, if there is one."""
+        return self._collect() if self._collect else None
+
+    # -- what an app gets ------------------------------------------------------------------------
+
+    def init_app(
+        self,
+        app: Flask,
+        db: Any = None,
+        *,
+        socketio: SocketIO | None = None,
+        runner: Runner | None = None,
+        storage: Storage | None = None,
+        btn_template: str | None = None,
+        progress_template: str | None = None,
+    ) -> None:
+        """Give an app its download buttons."""
+        self._take_database(app, db)
+        self.btn_template = btn_template or self.btn_template
+        self.progress_template = progress_template or self.progress_template
+        settings = Settings.of(app.config)
+        self.socketio = _socketio_of(app, settings, socketio or self.socketio)
+        parts = Parts(
+            app,
+            self.db,
+            self.socketio,
+            settings,
+            button_model=self._button_model,
+            named=self._named,
+            runner=runner or self.runner,
+            storage=storage or self.storage,
+        )
+        app.extensions["download_btn_manager"] = parts
+        self._open_doors(app, parts)
+
+    @property
+    def DownloadBtn(self) -> Any:  # it is a class
+        """The app's button model: its own, or the one that we supply."""
+        return self._button_model()
+
+    @property
+    def Function(self) -> Any:
+        """The app's function model, likewise."""
+        return models.function_model(self._button_model())
+
+    # -- how -------------------------------------------------------------------------------------
+
+    def _take_database(self, app: Flask, db: Any) -> None:
+        self.db = db or self.db or app.extensions.get("sqlalchemy")
+        if self.db is None:
+            raise ConfigurationError(
+                "DownloadBtnManager has no database. Give it the app's:"
+                " 'DownloadBtnManager(app, db=db)'."
+            )
+        _declare_tables(self.db)
+        if self._named:
+            self._button_model()
+
+    def _button_model(self) -> Any:
+        if self.db is None:
+            raise ConfigurationError(
+                "DownloadBtnManager has no database yet. Call 'init_app', or give it 'db=db'."
+            )
+        return models.registered_button(self.db.metadata) or models.supply(self.db)
+
+    def _open_doors(self, app: Flask, parts: Parts) -> None:
+        blueprint, look = make_blueprint(parts, self)
+        parts.html = Html(parts, self)
+        parts.channel.open(look)
+        app.register_blueprint(blueprint)
+        app.cli.add_command(make_commands(parts))
+        app.jinja_env.globals.setdefault("download_btn", parts.html)
+        # First of all: before the app's own, and before Flask-WTF looks for a token of its own.
+        before = app.before_request_funcs.setdefault(None, [])
+        before.insert(0, _first_request(app, parts, blueprint))
+
+    def _refuse_namesake(self, button: NamedButton) -> None:
+        known = self._named.get(button.name)
+        if known and _place(known) != _place(button):
+            raise ConfigurationError(
+                f"Two functions are the button {button.name!r}: {_place(known)} and"
+                f" {_place(button)}. Give one another name: @manager.button('name')."
+            )
+
+
+def _declare_tables(db: Any) -> None:
+    run_table(db.metadata)
+    file_table(db.metadata)
+
+
+def _place(button: NamedButton) -> str:
+    return f"{button.function.__module__}.{button.function.__qualname__}"
+
+
+def _socketio_of(app: Flask, settings: Settings, given: SocketIO | None) -> SocketIO:
+    found = given or app.extensions.get("socketio")
+    if found is None:
+        return SocketIO(
+            app,
+            async_mode=settings.async_mode,
+            message_queue=settings.message_queue,
+            max_http_buffer_size=64 * 1024,
+            http_compression=False,
+        )
+    if found.server is None or "socketio" not in app.extensions:
+        found.init_app(app, async_mode=settings.async_mode)
+    return found
+
+
+def _first_request(app: Flask, parts: Parts, blueprint: Any) -> Callable[[], None]:
+    """Return what checks the app once it is complete, and starts this process's pulse."""
+    is_checked = False
+
+    def look() -> None:
+        nonlocal is_checked
+        if not is_checked:
+            _refuse_second_socketio(app, parts)
+            if "csrf" in app.extensions:
+                # A button's own token, which travels in the form, is the proof.
+                app.extensions["csrf"].exempt(blueprint)
+            is_checked = True
+        parts.pulse.start()
+
+    return look
+
+
+def _refuse_second_socketio(app: Flask, parts: Parts) -> None:
+    if app.extensions.get("socketio") is not parts.socketio:
+        raise ConfigurationError(
+            "The app made a SocketIO of its own after DownloadBtnManager, and now has two. Make"
+            " yours first, give it as 'socketio=…', or use 'manager.socketio'."
+        )

@@ -1,0 +1,404 @@
+"""The mixins of an app's two models: a button, and the functions that make its files."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from flask import current_app
+from markupsafe import Markup
+from sqlalchemy import Boolean, ForeignKey, Integer, MetaData, String, Text, event, inspect
+from sqlalchemy.ext.orderinglist import ordering_list
+from sqlalchemy.orm import (
+    Mapped,
+    Relationship,
+    declared_attr,
+    mapped_column,
+    relationship,
+    validates,
+)
+
+from . import references
+from .columns import Attrs, Downloads, DownloadsList
+from .errors import ConfigurationError
+from .links import check_url
+from .progress import Meter, Progress
+
+T = TypeVar("T")
+
+CACHE_MODES = ("no-store", "default", "no-cache", "reload", "force-cache")
+LEADING_ARGUMENTS = {
+    "create_file_functions": ("btn",),
+    "handle_form_functions": ("response", "btn"),
+}
+FUNCTION_LISTS = tuple(LEADING_ARGUMENTS)
+
+registered_buttons: list[Any] = []
+"""Every model that `DownloadBtnManager.register` has seen, of all apps in this process."""
+
+
+def new_id() -> str:
+    """Make an id of 128 bits that nobody guesses."""
+    return secrets.token_hex(16)
+
+
+def registered_button(metadata: MetaData) -> Any:
+    """Find the button model that was registered among these tables."""
+    for model in reversed(registered_buttons):
+        if model.metadata is metadata:
+            return model
+    return None
+
+
+def this_app() -> Any:
+    """Return the current app's parts of this extension."""
+    try:
+        return current_app.extensions["download_btn_manager"]
+    except KeyError as error:
+        raise ConfigurationError(
+            f"The app {current_app.name!r} has no DownloadBtnManager. Did you forget to call"
+            " 'init_app'?"
+        ) from error
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "Download buttons work inside an app's context. Use them in a view, or below"
+            " 'with app.app_context():'."
+        ) from error
+
+
+class Job(Protocol):
+    """What a button can do while it belongs to a run; the engine supplies the real one."""
+
+    @property
+    def meter(self) -> Meter: ...
+    @property
+    def run(self) -> Any: ...
+    def create_file(self, name: str, **options: Any) -> Any: ...
+    def keep(self, file: Any) -> dict[str, str]: ...
+    def may_hold_downloads(self) -> bool: ...
+
+
+class NoJob:
+    """A button outside of any run: progress goes nowhere, and files have no place to go."""
+
+    run = None
+
+    @property
+    def meter(self) -> Meter:
+        return Meter()
+
+    def create_file(self, name: str, **options: Any) -> Any:
+        raise ConfigurationError(
+            f"'create_file({name!r})' was called outside of a run. Call it in a create-file"
+            " function."
+        )
+
+    def keep(self, file: Any) -> Any:
+        raise ConfigurationError(
+            f"The file {file.filename!r} was assigned outside of a run. Hand it over in a"
+            " create-file function, or assign a URL."
+        )
+
+    def may_hold_downloads(self) -> bool:
+        return False
+
+
+NO_JOB: Job = NoJob()
+
+
+class DownloadBtnMixin:
+    """A button: how it looks, its functions in order, its cached downloads."""
+
+    uid: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str | None] = mapped_column(String(255))
+    name_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    revision: Mapped[str] = mapped_column(String(32))
+    btn_text: Mapped[str | None] = mapped_column(Text)
+    btn_attrs: Mapped[Any] = mapped_column(Attrs())
+    progress_attrs: Mapped[Any] = mapped_column(Attrs())
+    progress_bar_attrs: Mapped[Any] = mapped_column(Attrs())
+    progress_text_attrs: Mapped[Any] = mapped_column(Attrs())
+    btn_template: Mapped[str | None] = mapped_column(String(255))
+    progress_template: Mapped[str | None] = mapped_column(String(255))
+    callback: Mapped[str | None] = mapped_column(Text)
+    download_msg: Mapped[str | None] = mapped_column(Text)
+    form_id: Mapped[str | None] = mapped_column(String(255))
+    cache: Mapped[str | None] = mapped_column(String(16))
+    archive: Mapped[str | None] = mapped_column(String(255))
+    restart: Mapped[bool] = mapped_column(Boolean)
+    downloads: Mapped[Any] = mapped_column(Downloads())
+    downloaded: Mapped[bool] = mapped_column(Boolean)
+
+    arguments: ClassVar[str | None] = None
+    _job: ClassVar[Job] = NO_JOB
+    _defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"btn_text": "Download", "cache": "no-store", "downloaded": False, "restart": False}
+    )
+
+    def __init__(self, *, add: bool = True, **attributes: Any) -> None:
+        values = {
+            **self._defaults,
+            "uid": new_id(),
+            "revision": new_id(),
+            "downloads": [],
+            "btn_attrs": {"class": ["btn", "btn-primary"]},
+            "progress_attrs": {"class": ["progress"]},
+            "progress_bar_attrs": {"class": ["progress-bar"]},
+            "progress_text_attrs": {},
+            **attributes,
+        }
+        super().__init__(**values)
+        if add:
+            self.__fsa__.session.add(self)  # type: ignore[attr-defined]
+
+    @declared_attr
+    def create_file_functions(cls) -> Mapped[list[Any]]:  # SQLAlchemy calls it with the class
+        return _functions_relationship("create_file_id")
+
+    @declared_attr
+    def handle_form_functions(cls) -> Mapped[list[Any]]:
+        return _functions_relationship("handle_form_id")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FUNCTION_LISTS:
+            value = self._as_functions(name, value)
+        elif name == "downloads" and value is not None:
+            value = self._without_files(value)
+        super().__setattr__(name, value)
+
+    def _as_functions(self, name: str, value: Any) -> list[Any]:
+        if not isinstance(value, Iterable):
+            value = [value]
+        functions = [as_function(self, name, item) for item in value]
+        # A list that keeps its own order (`ordering_list`) does not look again at rows it knows.
+        for index, function in enumerate(functions):
+            function.index = index
+        return functions
+
+    def _without_files(self, value: Any) -> list[Any]:
+        items = [value] if isinstance(value, (str, tuple)) or hasattr(value, "filename") else value
+        return [self._job.keep(item) if hasattr(item, "filename") else item for item in items]
+
+    @validates(*FUNCTION_LISTS)
+    def _validate_function(self, name: str, item: Any) -> Any:
+        function = as_function(self, name, item)
+        references.check_call(
+            function.func, function.args, function.kwargs, leading=LEADING_ARGUMENTS[name]
+        )
+        return function
+
+    @validates("callback")
+    def _validate_callback(self, name: str, value: str | None) -> str | None:
+        return check_url(value, what="callback") if value else None
+
+    @validates("cache")
+    def _validate_cache(self, name: str, value: str | None) -> str | None:
+        if value is not None and value not in CACHE_MODES:
+            raise ValueError(f"{value!r} is no cache mode. Use one of {', '.join(CACHE_MODES)}.")
+        return value
+
+    @property
+    def run(self) -> Any:
+        """The run that this button's functions are working for: `form`, `user_id`, `collected`."""
+        return self._job.run
+
+    @property
+    def tmp_downloads(self) -> Any:
+        """Downloads of this run alone: URLs, `(url, name)` or `File`s."""
+        if not self._job.may_hold_downloads():
+            raise ConfigurationError(
+                "'tmp_downloads' belong to one run: use them in a form or create-file function."
+                " 'downloads' belong to the button."
+            )
+        if "_tmp_downloads" not in self.__dict__:
+            self.__dict__["_tmp_downloads"] = DownloadsList()
+        return self.__dict__["_tmp_downloads"]
+
+    @tmp_downloads.setter
+    def tmp_downloads(self, value: Any) -> None:
+        items = [value] if isinstance(value, (str, tuple)) or hasattr(value, "filename") else value
+        self.tmp_downloads[:] = items or []
+
+    def reset(self, stage: str = "", pct_complete: Any = None) -> Progress:
+        """Begin a stage."""
+        return self._job.meter.reset(stage, pct_complete)
+
+    def report(self, stage: str = "", pct_complete: Any = None) -> Progress:
+        """Go on in a stage."""
+        return self._job.meter.report(stage, pct_complete)
+
+    def track(
+        self, iterable: Iterable[T], stage: str = "", total: int | None = None
+    ) -> Iterator[T]:
+        """Yield the items of `iterable` and report how many are done."""
+        return self._job.meter.track(iterable, stage, total)
+
+    def create_file(self, name: str, **options: Any) -> Any:
+        """Open a file of this run for writing; it counts if the `with` block ends well."""
+        return self._job.create_file(name, **options)
+
+    def using(self, **attributes: Any) -> DownloadBtnMixin:
+        """Set attributes and return the button: `{{ download_btn("x").using(form_id="f") }}`."""
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        return self
+
+    def get_id(self, suffix: str = "btn") -> str:
+        """Return the id of one of this button's elements in a page."""
+        return f"download-btn-{self.name_key[:16] if self.name_key else self.uid}-{suffix}"
+
+    def clear_csrf(self) -> None:
+        """Revoke every token of this button: pages that show it must be loaded again."""
+        self.revision = new_id()
+
+    def render_btn(self) -> Markup:
+        """Return the button's HTML."""
+        return Markup(this_app().html.render_btn(self))
+
+    def render_progress(self) -> Markup:
+        """Return the HTML that shows progress, files and messages."""
+        return Markup(this_app().html.render_progress(self))
+
+    def render_script(self) -> Markup:
+        """Return the script and style that a page needs once."""
+        return Markup(this_app().html.render_script())
+
+    # Pages written for the first release call these.
+    render = render_btn
+    script = render_script
+
+    def __html__(self) -> Markup:
+        return Markup(this_app().html.render_all(self))
+
+
+class FunctionMixin:
+    """A function: one callable with its arguments, stored by name and signed."""
+
+    index: Mapped[int | None] = mapped_column(Integer)
+    reference: Mapped[str] = mapped_column(String(255))
+    arguments: Mapped[str] = mapped_column(Text)
+    signature: Mapped[str] = mapped_column(String(64))
+
+    _is_new = False
+
+    def __init__(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        self.func = func
+        self._set_arguments(args, kwargs)
+
+    @declared_attr
+    def create_file_id(cls) -> Mapped[Any]:
+        return mapped_column(ForeignKey(_button_key(cls)), nullable=True)
+
+    @declared_attr
+    def handle_form_id(cls) -> Mapped[Any]:
+        return mapped_column(ForeignKey(_button_key(cls)), nullable=True)
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The callable itself."""
+        return references.resolve(self.reference)
+
+    @func.setter
+    def func(self, func: Callable[..., Any]) -> None:
+        self.reference = references.name_of(func)
+        self._is_new = True
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The positional arguments; assign a new tuple to change them."""
+        return tuple(self._load_arguments()[0])
+
+    @args.setter
+    def args(self, args: Sequence[Any]) -> None:
+        self._set_arguments(tuple(args), self.kwargs)
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The keyword arguments; assign a new dict to change them."""
+        return MappingProxyType(self._load_arguments()[1])
+
+    @kwargs.setter
+    def kwargs(self, kwargs: Mapping[str, Any]) -> None:
+        self._set_arguments(self.args, kwargs)
+
+    def step(self) -> dict[str, str]:
+        """Return what a run's plan keeps of this function, with its row's own signature."""
+        tokens = this_app().tokens
+        if self._is_new:
+            self.signature = tokens.sign_row(self.reference, self.arguments)
+        return {
+            "function": self.reference,
+            "arguments": self.arguments,
+            "signature": self.signature,
+        }
+
+    def _load_arguments(self) -> Any:
+        return references.load(self.arguments, self._get_model)
+
+    def _get_model(self, model: type[Any], identity: Any) -> Any:
+        return self.__fsa__.session.get(model, identity)  # type: ignore[attr-defined]
+
+    def _set_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.arguments = references.dump_arguments(args, kwargs, self.reference)
+        self._is_new = True
+
+
+@event.listens_for(FunctionMixin, "before_insert", propagate=True)
+@event.listens_for(FunctionMixin, "before_update", propagate=True)
+def _sign(mapper: Any, connection: Any, function: FunctionMixin) -> None:
+    # Only what this process has written itself is signed: never a row that was edited elsewhere.
+    if function._is_new:
+        function.signature = this_app().tokens.sign_row(function.reference, function.arguments)
+        function._is_new = False
+
+
+def as_function(btn: Any, name: str, item: Any) -> FunctionMixin:
+    """Make a `Function` of a bare callable; let one through."""
+    if isinstance(item, FunctionMixin):
+        return item
+    if callable(item):
+        model = inspect(type(btn)).relationships[name].mapper.class_
+        return model(item)  # type: ignore[no-any-return]
+    raise TypeError(
+        f"{item!r} cannot be one of the button's '{name}'. Give a function, or"
+        " Function(function, …)."
+    )
+
+
+def _functions_relationship(key: str) -> Relationship[list[Any]]:
+    return relationship(
+        "Function",
+        order_by="Function.index",
+        collection_class=ordering_list("index"),
+        foreign_keys=f"Function.{key}",
+        cascade="save-update, merge, delete",
+    )
+
+
+def _button_key(function_model: Any) -> str:
+    model = registered_button(function_model.metadata)
+    if model is None:
+        return "download_btn.id"
+    key = inspect(model).primary_key[0]
+    return f"{key.table.name}.{key.name}"
+
+
+def function_model(button_model: Any) -> Any:
+    """Return the model of a button's functions."""
+    return inspect(button_model).relationships["create_file_functions"].mapper.class_
+
+
+def supply(db: Any) -> Any:
+    """Declare both models for an app that declares none."""
+
+    class DownloadBtn(DownloadBtnMixin, db.Model):  # type: ignore[misc]
+        id: Mapped[int] = mapped_column(Integer, primary_key=True)
+
+    class Function(FunctionMixin, db.Model):  # type: ignore[misc]
+        id: Mapped[int] = mapped_column(Integer, primary_key=True)
+
+    registered_buttons.append(DownloadBtn)
+    return DownloadBtn

@@ -1,0 +1,287 @@
+"""Put one app's parts together, each with those that it works with, and nothing global."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Engine as DatabaseEngine
+
+from . import references, signals
+from .buttons import Buttons
+from .channel import Channel
+from .database import Database
+from .engine import Engine
+from .errors import ConfigurationError, ReferenceRefused
+from .files import Files
+from .lives import Live, Lives
+from .models import new_id
+from .pictures import Pictures
+from .protocols import Runner, Storage
+from .pulse import Pulse, Rhythm
+from .runners.background import BackgroundRunner
+from .runners.inline import InlineRunner
+from .runs import Run, Runs
+from .settings import Settings
+from .storage.local import LocalStorage
+from .tables import file_table, run_table
+from .texts import with_overrides
+from .tokens import Tokens
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask_socketio import SocketIO
+
+SHORT_SECRET = 16
+"""Characters below which a SECRET_KEY can be guessed."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NamedButton:
+    """What `@manager.button` has been told."""
+
+    name: str
+    function: Callable[..., Any]
+    form: Callable[..., Any] | None
+    attributes: Mapping[str, Any]
+
+
+class Parts:
+    """One app's parts; `app.extensions["download_btn_manager"]`."""
+
+    html: Any
+    """What templates call; the manager puts it in."""
+
+    def __init__(
+        self,
+        app: Flask,
+        db: Any,
+        socketio: SocketIO,
+        settings: Settings,
+        *,
+        button_model: Callable[[], type[Any]],
+        named: Mapping[str, NamedButton],
+        runner: Runner | None,
+        storage: Storage | None,
+    ) -> None:
+        self.app = app
+        self.db = db
+        self.socketio = socketio
+        self.settings = settings
+        self.named = named
+        self.texts = with_overrides(settings.texts)
+        self.database = Database(self._database_engine)
+        self.storage = storage or LocalStorage(_folder_of(app, settings))
+        self.lives = Lives()
+        self.channel = Channel(socketio)
+        self._button_model = button_model
+        self._given_runner = runner
+
+    # Each part is made when it is first needed: by then the app has all its configuration.
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        secret_key = self.app.secret_key
+        if not secret_key:
+            raise ConfigurationError(
+                f"The app {self.app.name!r} has no SECRET_KEY. Download buttons sign what they"
+                " send: set app.config['SECRET_KEY'] to a long random value, such as"
+                " secrets.token_hex()."
+            )
+        if len(secret_key) < SHORT_SECRET:
+            logger.warning("The app's SECRET_KEY is short enough to be guessed; use a long one.")
+        keys = [*(self.app.config.get("SECRET_KEY_FALLBACKS") or ()), secret_key]
+        return Tokens(keys, button_max_age=self.settings.token_max_age)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(
+            self.database,
+            run_table(self.db.metadata),
+            self.tokens,
+            lease=self.settings.lease,
+            live_limit=self.settings.max_live,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def files(self) -> Files:
+        return Files(
+            self.database,
+            file_table(self.db.metadata),
+            self.storage,
+            retention=self.settings.retention,
+            grace=self.settings.grace,
+            max_files=self.settings.max_files,
+            max_bytes=self.settings.max_bytes,
+        )
+
+    @cached_property
+    def buttons(self) -> Buttons:
+        return Buttons(self.database, self.db, self._button_model())
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        return Pictures(
+            self.runs,
+            self.files,
+            self.lives,
+            self.tokens,
+            self.texts,
+            prefix=self.settings.url_prefix,
+        )
+
+    @cached_property
+    def engine(self) -> Engine:
+        return Engine(
+            self.runs,
+            self.files,
+            self.buttons,
+            self.lives,
+            self.database,
+            self.texts,
+            resolve=self.resolve,
+            context=self._context,
+            forget_session=self.db.session.remove,
+            on_start=self._tell_start,
+            on_tick=self._tell_tick,
+            on_end=self._tell_end,
+            in_thread=_native_caller(self.socketio.async_mode),
+            time_limit=self.settings.time_limit,
+            data_url_limit=self.settings.data_url_limit,
+        )
+
+    @cached_property
+    def runner(self) -> Runner:
+        if self._given_runner:
+            return self._given_runner
+        if self.settings.runner == "inline":
+            return InlineRunner(self.engine.carry_out)
+        if self.database.is_one_connection:
+            raise ConfigurationError(
+                "An in-memory SQLite database is one connection, which a run in the background and"
+                " a click would share. Use a file, such as 'sqlite:///app.db', or, in tests, set"
+                " DOWNLOAD_BTN_RUNNER = 'inline'."
+            )
+        return BackgroundRunner(
+            self.engine.carry_out,
+            self.socketio.start_background_task,
+            limit=self.settings.max_running,
+        )
+
+    @cached_property
+    def pulse(self) -> Pulse:
+        settings = self.settings
+        return Pulse(
+            self.runs,
+            self.lives,
+            self.pictures,
+            self.channel,
+            Rhythm(
+                heartbeat=settings.heartbeat,
+                look=min(1.0, settings.heartbeat),
+                reap=settings.reap,
+                prune=settings.prune,
+            ),
+            queued=self.runner.queued,
+            start_again=self.runner.start,
+            out_of_time=self.engine.time_out,
+            prune=self.prune,
+            spawn=None if self.database.is_one_connection else self.socketio.start_background_task,
+            died_sentence=self.texts["lost"],
+        )
+
+    # -- what several parts need -----------------------------------------------------------------
+
+    def resolve(self, step: Mapping[str, str]) -> tuple[Callable[..., Any], tuple[Any, ...], Any]:
+        """Find the function of a plan's step, and read its arguments; only what the app signed."""
+        name = f"button {step['button']}" if "button" in step else step["function"]
+        if not self.tokens.is_row_signed(step["signature"], name, step["arguments"]):
+            raise ReferenceRefused(
+                f"The function {name!r} was not stored by this app, or its SECRET_KEY has changed:"
+                " its row's signature is wrong. Make the button anew."
+            )
+        args, kwargs = references.load(step["arguments"], self._load_model)
+        return self._function_of(step), tuple(args), kwargs
+
+    def prune(self) -> None:
+        """Delete what has outlived its time."""
+        self.files.prune(self.runs.is_live)
+        if self.settings.run_retention:
+            self.runs.prune(self.settings.run_retention)
+
+    def _function_of(self, step: Mapping[str, str]) -> Callable[..., Any]:
+        if "button" not in step:
+            return references.resolve(step["function"])
+        named = self.named.get(step["button"])
+        if named is None:
+            raise ReferenceRefused(
+                f"The button {step['button']!r} is no longer in the app. Its visitor has to load"
+                " the page again."
+            )
+        return named.function
+
+    def _load_model(self, model: type[Any], identity: Any) -> Any:
+        return self.db.session.get(model, identity)
+
+    def _database_engine(self) -> DatabaseEngine:
+        try:
+            return self.__dict__["_engine"]  # type: ignore[no-any-return]
+        except KeyError:
+            with self.app.app_context():
+                return self.__dict__.setdefault("_engine", self.db.engine)  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _context(self, run: Run) -> Iterator[None]:
+        root = urlsplit(run.root)
+        with self.app.app_context() as context:
+            context.url_adapter = self.app.url_map.bind(
+                root.netloc, script_name=root.path or "/", url_scheme=root.scheme
+            )
+            yield
+
+    def _tell_start(self, run: Run) -> None:
+        signals.run_started.send(self.app, run=run)
+
+    def _tell_tick(self, live: Live) -> None:
+        self.pulse.tell(live)
+        if self.socketio.async_mode != "threading":
+            # Greenlets take turns only where they wait: without this nobody else is served.
+            self.socketio.sleep(0)
+
+    def _tell_end(self, run: Run) -> None:
+        self.pulse.announce(run.id)
+        logger.info("Run %s is %s after attempt %d.", run.id, run.state, run.attempt)
+        with self.app.app_context():
+            signals.ENDS[run.state].send(self.app, run=run)
+
+
+def _folder_of(app: Flask, settings: Settings) -> Path:
+    return Path(settings.folder or Path(app.instance_path) / "download_btn")
+
+
+def _native_caller(async_mode: str) -> Callable[[Callable[[], Any]], Any]:
+    """Return what calls an asyncio step: a loop needs a thread that runs no other greenlet."""
+    if async_mode == "threading":
+        return lambda call: call()
+
+    def in_native_thread(call: Callable[[], Any]) -> Any:
+        context = contextvars.copy_context()
+        if async_mode == "gevent":
+            import gevent
+
+            return gevent.get_hub().threadpool.apply(context.run, (call,))
+        import eventlet.tpool
+
+        return eventlet.tpool.execute(context.run, call)
+
+    return in_native_thread

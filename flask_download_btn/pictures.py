@@ -1,0 +1,159 @@
+"""Draw a run's snapshot: the one shape that answers, events and pages carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import runs
+from .files import Files, Stored
+from .lives import Lives
+from .outputs import clean_name, size_text
+from .progress import progress_text
+from .runs import Run, Runs
+from .tokens import Tokens
+
+Snapshot = dict[str, Any]
+
+
+class Pictures:
+    """Knows how to draw any run, whichever process carries it out."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        files: Files,
+        lives: Lives,
+        tokens: Tokens,
+        texts: Mapping[str, str],
+        *,
+        prefix: str,
+    ) -> None:
+        self._runs = runs
+        self._files = files
+        self._lives = lives
+        self._tokens = tokens
+        self._texts = texts
+        self._prefix = prefix
+
+    def of(self, run: Run) -> Snapshot:
+        """Draw a run as it is now."""
+        live = self._lives.get(run.id)
+        weather = live.weather() if live and run.state == runs.RUNNING else _row_weather(run)
+        token = self._tokens.for_run(run.id, run.owner)
+        address = f"{self._path(run)}/runs/{token}"
+        return {
+            "run": token,
+            "state": run.state,
+            "stage": weather["stage"],
+            "stage_no": weather["stage_no"],
+            "percent": weather["percent"],
+            "text": weather["text"],
+            "eta": weather["eta"],
+            "eta_text": self._time_left(weather["eta"]),
+            "queue_position": self._queue_position(run),
+            "message": self._message(run),
+            "reference": run.reference,
+            "files": self._drawn_files(run),
+            "zip": self._zip(run),
+            "callback": run.callback if run.state == runs.READY else None,
+            "url": address,
+            "cancel_url": f"{address}/cancel",
+            "seq": weather["seq"],
+        }
+
+    def of_no_run(self, message: str, reference: str | None = None) -> Snapshot:
+        """Draw a click that started nothing."""
+        return {
+            "run": None,
+            "state": runs.FAILED,
+            "stage": "",
+            "stage_no": 0,
+            "percent": None,
+            "text": "",
+            "eta": None,
+            "eta_text": None,
+            "queue_position": None,
+            "message": message,
+            "reference": reference,
+            "files": [],
+            "zip": None,
+            "callback": None,
+            "url": None,
+            "cancel_url": None,
+            "seq": 0,
+        }
+
+    def _time_left(self, eta: float | None) -> str | None:
+        if eta is None:
+            return None
+        if eta < 50:
+            return self._texts["eta_seconds"]
+        if eta < 90 * 60:
+            return self._texts["eta_minutes"].format(minutes=max(1, round(eta / 60)))
+        return self._texts["eta_hours"].format(hours=round(eta / 3600))
+
+    def _path(self, run: Run) -> str:
+        # Without the host: a page may know the app by another name than the click did.
+        return urlsplit(run.root).path.rstrip("/") + self._prefix
+
+    def _queue_position(self, run: Run) -> int | None:
+        return self._runs.place_in_queue(run) if run.state == runs.QUEUED else None
+
+    def _message(self, run: Run) -> str | None:
+        return run.message if run.state in runs.ENDED else None
+
+    def _drawn_files(self, run: Run) -> list[dict[str, Any]]:
+        stored = self.stored_files(run)
+        return [
+            self._drawn_file(run, index, item, stored.get(item.get("file")))
+            for index, item in enumerate(run.files)
+        ]
+
+    def stored_files(self, run: Run) -> dict[str | None, Stored]:
+        """Find the stored files that a run has, those of them that are still there."""
+        ids = [item["file"] for item in run.files if "file" in item]
+        return {stored.id: stored for stored in self._files.find_many(ids)} if ids else {}
+
+    def _drawn_file(
+        self, run: Run, index: int, item: dict[str, Any], stored: Stored | None
+    ) -> dict[str, Any]:
+        fetched = run.fetched.get(str(index))
+        return {
+            "name": item["name"],
+            "size": stored.size if stored else None,
+            "size_text": stored.size_text if stored else None,
+            "type": stored.mimetype if stored else None,
+            "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, index, run.owner)}",
+            "started": fetched is not None,
+            "downloaded": fetched == "downloaded",
+        }
+
+    def archive_name(self, run: Run) -> str:
+        """Return what a visitor saves all files as."""
+        return clean_name(run.archive or self._texts["archive_name"])
+
+    def _zip(self, run: Run) -> dict[str, Any] | None:
+        if run.state != runs.READY or len(run.files) < 2:
+            return None
+        stored = self.stored_files(run)
+        if len(stored) < len(run.files):
+            return None
+        return {
+            "name": self.archive_name(run),
+            "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, -1, run.owner)}",
+            "size_text": size_text(sum(file.size for file in stored.values())),
+            "only": run.archive is not None,
+        }
+
+
+def _row_weather(run: Run) -> dict[str, Any]:
+    return {
+        "stage": run.stage,
+        "stage_no": run.stage_no,
+        "percent": run.percent,
+        "text": progress_text(run.stage, run.percent),
+        "eta": None,
+        "seq": run.seq,
+    }

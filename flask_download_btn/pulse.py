@@ -1,0 +1,213 @@
+"""Beat for this process: tell watchers, renew leases, notice cancels, settle what died."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .lives import Live, Lives
+from .pictures import Pictures
+from .progress import INTERVAL, STAGE_BURST
+from .protocols import Publisher
+from .runs import Run, Runs
+
+logger = logging.getLogger(__name__)
+
+
+class Rhythm:
+    """Seconds between two of each thing that the pulse does."""
+
+    def __init__(self, *, heartbeat: float, look: float, reap: float, prune: float) -> None:
+        self.heartbeat = heartbeat
+        self.look = look
+        self.reap = reap
+        self.prune = prune
+
+
+class Pulse:
+    """One thread of its own in each process, so that no busy function stops a heartbeat."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        lives: Lives,
+        pictures: Pictures,
+        publisher: Publisher,
+        rhythm: Rhythm,
+        *,
+        queued: Callable[[], Iterable[str]],
+        start_again: Callable[[str], None],
+        out_of_time: Callable[[Live], None],
+        prune: Callable[[], None],
+        spawn: Callable[[Callable[[], None]], object] | None,
+        died_sentence: str,
+    ) -> None:
+        self._runs = runs
+        self._lives = lives
+        self._pictures = pictures
+        self._publisher = publisher
+        self._rhythm = rhythm
+        self._queued = queued
+        self._start_again = start_again
+        self._out_of_time = out_of_time
+        self._prune = prune
+        self._spawn = spawn
+        self._died_sentence = died_sentence
+        self._wake = threading.Event()
+        self._pid: int | None = None
+        self._starting = threading.Lock()
+        self._told: dict[str, Teller] = {}
+        self._ended: deque[str] = deque()
+        self._next: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin in this process, and settle first what its predecessor left; once, cheaply."""
+        if self._pid == os.getpid():
+            return
+        with self._starting:
+            if self._pid != os.getpid():
+                self._wake = threading.Event()
+                self._pid = os.getpid()
+                self._settle(self._runs.settle_dead_processes(self._died_sentence))
+                if self._spawn:
+                    self._spawn(self._loop)
+
+    def tell(self, live: Live) -> None:
+        """Have watchers told of a run's progress soon; one that nobody watches costs this look."""
+        if self._publisher.is_watched(live.run.id):
+            self._wake.set()
+
+    def announce(self, run_id: str) -> None:
+        """Have watchers told of what has just been committed."""
+        self._ended.append(run_id)
+        self._wake.set()
+
+    def _loop(self) -> None:
+        while True:
+            self._wake.wait(self._patience())
+            self._wake.clear()
+            for work in (self._tell_all, self._on_time):
+                try:
+                    work()
+                except Exception:
+                    logger.exception("The pulse missed a beat; the next one comes.")
+
+    def _patience(self) -> float:
+        if any(teller.has_news_later for teller in self._told.values()):
+            return INTERVAL / 2
+        return self._rhythm.look if len(self._lives) else self._rhythm.reap
+
+    def _tell_all(self) -> None:
+        lives = list(self._lives)
+        while self._ended:
+            self._tell_committed(self._ended.popleft())
+        for live in lives:
+            self._told.setdefault(live.run.id, Teller(live)).tell(self._publisher, self._pictures)
+        gone = self._told.keys() - {live.run.id for live in lives}
+        for run_id in gone:
+            del self._told[run_id]
+
+    def _tell_committed(self, run_id: str) -> None:
+        if self._publisher.is_watched(run_id):
+            self._told.pop(run_id, None)
+            run = self._runs.find(run_id)
+            if run:
+                self._publisher.publish(run_id, self._pictures.of(run))
+
+    def _on_time(self) -> None:
+        now = time.monotonic()
+        for live in self._lives:
+            if now > live.ends_by and not live.is_lost:
+                self._out_of_time(live)
+        for name, work in (
+            ("look", self._look),
+            ("heartbeat", self._beat),
+            ("reap", self._reap),
+            ("prune", self._prune),
+        ):
+            if self._is_time(name, now):
+                work()
+
+    def _is_time(self, name: str, now: float) -> bool:
+        seconds = getattr(self._rhythm, name)
+        due = self._next.setdefault(name, now + (seconds if name != "prune" else 1.0))
+        if not seconds or now < due:
+            return False
+        self._next[name] = now + seconds
+        return True
+
+    def _look(self) -> None:
+        lives = {live.run.id: live for live in self._lives}
+        if not lives:
+            return
+        try:
+            wishes = self._runs.not_ours([live.run for live in lives.values()])
+        except Exception:
+            logger.debug("The database is busy; cancels are looked for at the next beat.")
+            return
+        for run_id, wish in wishes.items():
+            lives[run_id].cancel() if wish == "cancel" else lives[run_id].lose()
+
+    def _beat(self) -> None:
+        lives = [(live.run, live.row_weather()) for live in self._lives]
+        queued = list(self._queued())
+        if lives or queued:
+            try:
+                self._runs.beat(lives, queued)
+            except Exception:
+                logger.debug("The database is busy; the lease is renewed at the next beat.")
+                self._next["heartbeat"] = time.monotonic() + min(1.0, self._rhythm.heartbeat)
+
+    def _reap(self) -> None:
+        self._settle(self._runs.settle_lapsed(self._died_sentence))
+
+    def _settle(self, settled: Iterable[Run]) -> None:
+        for run in settled:
+            logger.warning("Run %s lost its process; it is now %s.", run.id, run.state)
+            if run.is_live:
+                self._start_again(run.id)
+            self.announce(run.id)
+
+
+class Teller:
+    """Tells one run's watchers of it: ten times a second at most, changes of stage at once."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._last: tuple[Any, ...] = ()
+        self._due = 0.0
+        self._stages_left = float(STAGE_BURST)
+        self._at = time.monotonic()
+        self.has_news_later = False
+
+    def tell(self, publisher: Publisher, pictures: Pictures) -> None:
+        self.has_news_later = False
+        if not publisher.is_watched(self._live.run.id):
+            return
+        meter = self._live.meter
+        seen = (meter.stage_no, meter.stage, meter.percent)
+        if seen == self._last:
+            # A function that went silent may still have something half told.
+            return
+        now = time.monotonic()
+        if now < self._due and not self._may_tell_stage(seen, now):
+            self.has_news_later = True
+            return
+        self._last, self._due = seen, now + INTERVAL
+        publisher.publish(self._live.run.id, pictures.of(self._live.run))
+        self.has_news_later = True
+
+    def _may_tell_stage(self, seen: tuple[Any, ...], now: float) -> bool:
+        if self._last[:1] == seen[:1]:
+            return False
+        self._stages_left = min(STAGE_BURST, self._stages_left + (now - self._at) / INTERVAL)
+        self._at = now
+        if self._stages_left < 1.0:
+            return False
+        self._stages_left -= 1.0
+        return True

@@ -1,0 +1,1 @@
+"""Who carries runs out: this process, in the background or at once."""

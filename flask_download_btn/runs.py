@@ -1,0 +1,490 @@
+"""Write and read runs: one guarded UPDATE for each change of state, and nobody else writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from werkzeug.datastructures import MultiDict
+
+from .database import Database
+from .errors import LimitReached, ReferenceRefused
+from .tokens import Tokens
+
+QUEUED, RUNNING = "queued", "running"
+READY, FAILED, CANCELLED, EXPIRED = "ready", "failed", "cancelled", "expired"
+LIVE = (QUEUED, RUNNING)
+ENDED = (READY, FAILED, CANCELLED, EXPIRED)
+
+MOST_ATTEMPTS = 3
+"""Starts of a run whose process keeps dying, before it is taken for the cause."""
+
+SEQ_OF_ATTEMPT = 1_000_000_000
+"""Pictures are numbered in order, and those of a later attempt come after all of an earlier one."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One click's execution, as its row says; what a function sees as `btn.run`."""
+
+    id: str
+    btn_uid: str
+    btn_name: str | None
+    btn_revision: str
+    owner: str
+    state: str
+    attempt: int
+    restart: bool
+    plan: str
+    visit: str
+    signature: str
+    stage: str
+    stage_no: int
+    percent: float | None
+    seq: int
+    message: str | None
+    reference: str | None
+    files: Sequence[Any]
+    fetched: dict[str, str]
+    callback: str | None
+    archive: str | None
+    cancel_asked: bool
+    made_at: float
+    claimed_at: float | None
+    ended_at: float | None
+    _visit: dict[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_visit", json.loads(self.visit))
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def steps(self) -> list[dict[str, str]]:
+        """The functions to call, in order."""
+        return json.loads(self.plan)["steps"]  # type: ignore[no-any-return]
+
+    @property
+    def downloads(self) -> list[Any] | None:
+        """The button's downloads as this visitor's form function left them, or None."""
+        return json.loads(self.plan)["downloads"]  # type: ignore[no-any-return]
+
+    @property
+    def tmp_downloads(self) -> list[Any]:
+        return json.loads(self.plan)["tmp_downloads"]  # type: ignore[no-any-return]
+
+    @property
+    def form(self) -> MultiDict[str, str]:
+        """What the visitor submitted."""
+        return MultiDict(tuple(pair) for pair in self._visit["form"])
+
+    @property
+    def user_id(self) -> str | None:
+        """The logged-in user at the click."""
+        return self._visit["user_id"]  # type: ignore[no-any-return]
+
+    @property
+    def collected(self) -> Any:
+        """What the app's `collect` function returned at the click, as JSON."""
+        return self._visit["collected"]
+
+    @property
+    def root(self) -> str:
+        """The address of the app at the click: scheme, host, prefix."""
+        return self._visit["root"]  # type: ignore[no-any-return]
+
+    @property
+    def cache(self) -> str:
+        return self._visit["cache"] or "no-store"
+
+
+@dataclass(frozen=True)
+class Click:
+    """All that a run is made of; nothing of it changes afterwards."""
+
+    btn_uid: str
+    btn_name: str | None
+    btn_revision: str
+    owner: str
+    plan: str
+    visit: str
+    restart: bool
+    callback: str | None
+    archive: str | None
+    message: str | None
+    sameness: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    state: str
+    message: str | None = None
+    reference: str | None = None
+    files: Sequence[Any] = ()
+    callback: str | None = None
+    archive: str | None = None
+
+
+class Runs:
+    """The only writer of runs."""
+
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        tokens: Tokens,
+        *,
+        lease: float,
+        live_limit: int,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._table = table
+        self._tokens = tokens
+        self._lease = lease
+        self._live_limit = live_limit
+        self._new_id = new_id
+        self._columns = [table.c[name] for name in Run.__dataclass_fields__ if name in table.c]
+
+    # -- made, claimed, ended ------------------------------------------------------------------
+
+    def make(self, click: Click) -> tuple[Run, bool]:
+        """Make a queued run, or find the live one of the same click; tell which."""
+        live_key = _hash(click.owner, click.btn_uid, click.sameness)
+        while True:
+            found = self._live_with(live_key)
+            if found:
+                return found, False
+            run = self._insert(click, live_key)
+            if run:
+                return run, True
+
+    def claim(self, run_id: str) -> Run | None:
+        """Take a queued run for this process; only one gets it."""
+        table = self._table
+        return self._change(
+            run_id,
+            [table.c.state == QUEUED],
+            state=RUNNING,
+            attempt=table.c.attempt + 1,
+            seq=(table.c.attempt + 1) * SEQ_OF_ATTEMPT,
+            node=this_node(),
+            claimed_at=self._database.now,
+            beat_at=self._database.now,
+        )
+
+    def end(self, connection: Connection, run: Run, outcome: Outcome, seq: int) -> bool:
+        """End a claimed run inside the caller's transaction; False if it is no longer ours."""
+        table = self._table
+        return self._update(
+            connection,
+            [table.c.id == run.id, table.c.state == RUNNING, table.c.attempt == run.attempt],
+            seq=seq,
+            **self._ended(outcome),
+        )
+
+    def end_queued(self, run_id: str, outcome: Outcome) -> bool:
+        """End a run that nobody has claimed."""
+        guard = [self._table.c.id == run_id, self._table.c.state == QUEUED]
+        seq = self._table.c.seq + 1
+        return self._database.write(
+            lambda connection: self._update(connection, guard, seq=seq, **self._ended(outcome))
+        )
+
+    # -- while it is live ----------------------------------------------------------------------
+
+    def beat(self, lives: Iterable[tuple[Run, dict[str, Any]]], queued: Iterable[str]) -> None:
+        """Renew the leases of this process, best effort: a locked database is not waited for."""
+        table, now = self._table, self._database.now
+
+        def work(connection: Connection) -> None:
+            for run, weather in lives:
+                guard = [
+                    table.c.id == run.id,
+                    table.c.state == RUNNING,
+                    table.c.attempt == run.attempt,
+                ]
+                self._update(connection, guard, beat_at=now, **weather)
+            waiting = list(queued)
+            if waiting:
+                guard = [table.c.id.in_(waiting), table.c.state == QUEUED]
+                self._update(connection, guard, beat_at=now)
+
+        self._database.write(work, patience=0.0)
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """Leave word for whichever process carries the run out."""
+        guard = [self._table.c.id == run_id, self._table.c.state == RUNNING]
+        self._database.write(lambda c: self._update(c, guard, cancel_asked=True))
+
+    def not_ours(self, runs: Sequence[Run]) -> dict[str, str]:
+        """Tell which of our runs were asked to stop ("cancel") or taken from us ("lost")."""
+        table = self._table
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                select(table.c.id, table.c.state, table.c.attempt, table.c.cancel_asked).where(
+                    table.c.id.in_([run.id for run in runs])
+                )
+            ).all(),
+            patience=0.0,
+        )
+        attempts = {run.id: run.attempt for run in runs}
+        answer = {}
+        for run_id, state, attempt, cancel_asked in rows:
+            if state != RUNNING or attempt != attempts[run_id]:
+                answer[run_id] = "lost"
+            elif cancel_asked:
+                answer[run_id] = "cancel"
+        return answer
+
+    def note_fetch(self, run_id: str, index: int, what: str) -> bool:
+        """Note that a run's file is "started" or "downloaded"; tell whether that is news."""
+        table = self._table
+
+        def work(connection: Connection) -> bool:
+            query = select(table.c.fetched).where(table.c.id == run_id).with_for_update()
+            fetched = connection.execute(query).scalar()
+            if fetched is None or fetched.get(str(index)) in (what, "downloaded"):
+                return False
+            fetched = {**fetched, str(index): what}
+            guard = [table.c.id == run_id]
+            return self._update(connection, guard, fetched=fetched, seq=table.c.seq + 1)
+
+        return self._database.write(work)
+
+    # -- whose process died --------------------------------------------------------------------
+
+    def settle_lapsed(self, sentence: str) -> list[Run]:
+        """Fail, or queue again, the runs whose lease has lapsed; return those that changed."""
+        too_old = self._table.c.beat_at < self._database.now - self._lease
+        return self._settle(self._find_live(too_old), sentence, [too_old])
+
+    def settle_dead_processes(self, sentence: str) -> list[Run]:
+        """Settle at once what processes of this host left behind that are no longer there."""
+        nodes = {node for node in self._live_nodes() if is_dead_here(node)}
+        if not nodes:
+            return []
+        theirs = self._table.c.node.in_(nodes)
+        return self._settle(self._find_live(theirs), sentence, [theirs])
+
+    def _settle(self, lapsed: Sequence[Run], sentence: str, guard: list[Any]) -> list[Run]:
+        changed = (self._settle_one(run, sentence, guard) for run in lapsed)
+        return [run for run in changed if run]
+
+    def _settle_one(self, run: Run, sentence: str, guard: list[Any]) -> Run | None:
+        same = [
+            self._table.c.state == run.state,
+            self._table.c.attempt == run.attempt,
+            *guard,
+        ]
+        starts_again = run.state == QUEUED or (run.restart and run.attempt < MOST_ATTEMPTS)
+        if starts_again and not run.cancel_asked:
+            return self._change(
+                run.id, same, state=QUEUED, node=this_node(), beat_at=self._database.now
+            )
+        state = CANCELLED if run.cancel_asked else FAILED
+        outcome = Outcome(state, message=None if run.cancel_asked else sentence)
+        seq = (run.attempt + 1) * SEQ_OF_ATTEMPT - 1
+        return self._change(run.id, same, seq=seq, **self._ended(outcome))
+
+    def _live_nodes(self) -> list[str]:
+        table = self._table
+        query = select(table.c.node).where(table.c.state.in_(LIVE)).distinct()
+        return [node for (node,) in self._database.read(lambda c: c.execute(query).all()) if node]
+
+    # -- looked at -----------------------------------------------------------------------------
+
+    def find(self, run_id: str) -> Run | None:
+        """Return a run by its id."""
+        return self._one(self._table.c.id == run_id)
+
+    def is_live(self, run_id: str) -> bool:
+        run = self.find(run_id)
+        return bool(run and run.is_live)
+
+    def latest_of(self, owner: str, btn_uid: str, *, ended_within: float) -> Run | None:
+        """Return a visitor's latest run of a button, if it is live or has just ended well."""
+        table = self._table
+        recent = and_(table.c.state == READY, table.c.ended_at > self._database.now - ended_within)
+        return self._one(
+            and_(
+                table.c.owner == owner,
+                table.c.btn_uid == btn_uid,
+                or_(table.c.state.in_(LIVE), recent),
+            )
+        )
+
+    def place_in_queue(self, run: Run) -> int:
+        """Count the queued runs that came before, and this one."""
+        table = self._table
+        query = select(func.count()).where(
+            table.c.state == QUEUED,
+            table.c.made_at <= run.made_at,
+        )
+        return self._database.read(lambda c: c.execute(query).scalar_one())
+
+    def recent(self, limit: int) -> list[Run]:
+        """Return the newest runs, for a person to read."""
+        return self._many(None, limit)
+
+    def counts(self) -> dict[str, int]:
+        """Count the runs in each state."""
+        table = self._table
+        query = select(table.c.state, func.count().label("number")).group_by(table.c.state)
+        rows = self._database.read(lambda c: c.execute(query).all())
+        return {row.state: row.number for row in rows}
+
+    def prune(self, older_than: float, dry_run: bool = False) -> int:
+        """Delete ended runs that outlived their time; return how many."""
+        table = self._table
+        old = and_(table.c.state.in_(ENDED), table.c.ended_at < self._database.now - older_than)
+        if dry_run:
+            query = select(func.count()).where(old)
+            return self._database.read(lambda c: c.execute(query).scalar_one())
+        return self._database.write(lambda c: c.execute(table.delete().where(old)).rowcount)
+
+    def refuse_edited(self, run: Run) -> None:
+        """Refuse a row that somebody other than the app has written."""
+        if not self._tokens.is_row_signed(run.signature, run.id, run.owner, run.plan, run.visit):
+            raise ReferenceRefused(
+                f"Run {run.id} was not written by this app, or its SECRET_KEY has changed: its"
+                " row's signature is wrong. Let the visitor click again."
+            )
+
+    # -- how -----------------------------------------------------------------------------------
+
+    def _insert(self, click: Click, live_key: str) -> Run | None:
+        run_id = self._new_id()
+        values: dict[str, Any] = {
+            "id": run_id,
+            "btn_uid": click.btn_uid,
+            "btn_name": click.btn_name,
+            "btn_revision": click.btn_revision,
+            "owner": click.owner,
+            "live_key": live_key,
+            "state": QUEUED,
+            "attempt": 0,
+            "node": this_node(),
+            "restart": click.restart,
+            "plan": click.plan,
+            "visit": click.visit,
+            "signature": self._tokens.sign_row(run_id, click.owner, click.plan, click.visit),
+            "message": click.message,
+            "files": [],
+            "fetched": {},
+            "callback": click.callback,
+            "archive": click.archive,
+            "made_at": self._database.now,
+            "beat_at": self._database.now,
+        }
+
+        def work(connection: Connection) -> Run:
+            place_key = self._free_place(connection, click.owner)
+            insert = self._table.insert().values(place_key=place_key, **values)
+            connection.execute(insert)
+            return self._select(connection, self._table.c.id == run_id)[0]
+
+        try:
+            return self._database.write(work)
+        except IntegrityError:
+            # Another click took the place, or is the same click. Who it was, `make` looks up.
+            return None
+
+    def _free_place(self, connection: Connection, owner: str) -> str | None:
+        if not self._live_limit:
+            return None
+        table = self._table
+        taken = set(
+            connection.execute(
+                select(table.c.place_key).where(table.c.owner == owner, table.c.state.in_(LIVE))
+            ).scalars()
+        )
+        for place in range(self._live_limit):
+            key = _hash(owner, "place", str(place))
+            if key not in taken:
+                return key
+        raise LimitReached("too many live runs", retry_after=10)
+
+    def _ended(self, outcome: Outcome) -> dict[str, Any]:
+        values: dict[str, Any] = {
+            "state": outcome.state,
+            "message": outcome.message,
+            "reference": outcome.reference,
+            "files": list(outcome.files),
+            "live_key": None,
+            "place_key": None,
+            "ended_at": self._database.now,
+        }
+        if outcome.state == READY:
+            values |= {"callback": outcome.callback, "archive": outcome.archive}
+        return values
+
+    def _change(self, run_id: str, guard: list[Any], **values: Any) -> Run | None:
+        def work(connection: Connection) -> Run | None:
+            if not self._update(connection, [self._table.c.id == run_id, *guard], **values):
+                return None
+            return self._select(connection, self._table.c.id == run_id)[0]
+
+        return self._database.write(work)
+
+    def _update(self, connection: Connection, guard: list[Any], **values: Any) -> bool:
+        statement = update(self._table).where(*guard).values(**values)
+        return bool(connection.execute(statement).rowcount)
+
+    def _live_with(self, live_key: str) -> Run | None:
+        return self._one(self._table.c.live_key == live_key)
+
+    def _find_live(self, which: Any) -> list[Run]:
+        return self._many(and_(self._table.c.state.in_(LIVE), which), 1000)
+
+    def _one(self, which: Any) -> Run | None:
+        found = self._many(which, 1)
+        return found[0] if found else None
+
+    def _many(self, which: Any, limit: int) -> list[Run]:
+        return self._database.read(lambda connection: self._select(connection, which, limit))
+
+    def _select(self, connection: Connection, which: Any, limit: int = 1) -> list[Run]:
+        query = select(*self._columns).order_by(self._table.c.made_at.desc()).limit(limit)
+        if which is not None:
+            query = query.where(which)
+        return [Run(**row) for row in connection.execute(query).mappings()]
+
+
+def this_node() -> str:
+    """Name this process so that another on the same host can tell whether it lives."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}/{pid}/{_started_at(pid)}"
+
+
+def is_dead_here(node: str) -> bool:
+    """Tell for certain that a process of this host is gone; of another host nobody knows."""
+    host, _, rest = node.partition("/")
+    pid, _, started_at = rest.partition("/")
+    if host != socket.gethostname() or not pid.isdigit() or not started_at:
+        return False
+    return _started_at(int(pid)) != started_at
+
+
+def _started_at(pid: int) -> str:
+    # Linux tells when a process started, in ticks since boot: a reused pid is another process.
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,45 @@
+"""Know who is clicking: the session's key, or the logged-in user."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import current_app, session
+
+SESSION_KEY = "_download_btn"
+
+
+def session_key() -> str | None:
+    """Return this visitor's key, if the session has one."""
+    key = session.get(SESSION_KEY)
+    return key if isinstance(key, str) else None
+
+
+def made_session_key() -> str:
+    """Return this visitor's key; the first page with a button puts one in the session."""
+    key = session_key()
+    if key is None:
+        key = session[SESSION_KEY] = secrets.token_urlsafe(16)
+    return key
+
+
+def user_id() -> str | None:
+    """Return the id of the user that Flask-Login knows, if the app uses it."""
+    if not hasattr(current_app, "login_manager"):
+        return None
+    from flask_login import current_user  # type: ignore[import-untyped]  # only an app that uses it has it installed
+
+    user: Any = current_user
+    if user is None or not user.is_authenticated:
+        return None
+    return str(user.get_id())
+
+
+def owner() -> str | None:
+    """Return who may see what is started now; None for a visitor without a session."""
+    user = user_id()
+    if user is not None:
+        return f"user:{user}"[:160]
+    key = session_key()
+    return f"session:{key}"[:160] if key else None

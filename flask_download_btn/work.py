@@ -1,0 +1,334 @@
+"""One run's button at work: call a function, take what it yields, gather what it has made."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import logging
+import mimetypes
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy.orm.attributes import set_committed_value
+
+from . import references
+from .columns import DownloadsList
+from .errors import OutputRefused, RunCancelled, RunLost
+from .files import Files, Stored
+from .links import decode_data_url
+from .lives import Live
+from .outputs import File
+from .progress import Meter, Progress
+from .runs import Run
+
+OWN_ATTRIBUTES = ("downloads", "callback", "download_msg", "archive")
+"""What a form function may have changed for its own visitor's run."""
+
+logger = logging.getLogger(__name__)
+
+
+class Work:
+    """What a button can do while it belongs to a run, and what came of it."""
+
+    def __init__(
+        self, live: Live, files: Files, in_thread: Callable[[Callable[[], Any]], Any]
+    ) -> None:
+        self.live = live
+        self.stored: list[Stored] = []
+        self.temporaries: list[Stored] = []
+        self.cached: list[Stored] = []
+        self.row: dict[str, Any] = {}
+        self.kept_downloads: list[Any] | None = None
+        self.replaced: list[str] = []
+        self._at_click: dict[str, Any] = {}
+        self._files = files
+        self._in_thread = in_thread
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._called = ""
+
+    # -- what a button asks of it: see `models.Job` ----------------------------------------------
+
+    @property
+    def run(self) -> Run:
+        return self.live.run
+
+    @property
+    def meter(self) -> Meter:
+        return self.live.meter
+
+    def may_hold_downloads(self) -> bool:
+        return True
+
+    def keep(self, file: File) -> dict[str, str]:
+        """Store a file that was assigned to the button's `downloads`."""
+        return {"file": self.receive(file, cached=True).id}
+
+    def create_file(self, name: str, **options: Any) -> _CreatedFile:
+        return _CreatedFile(self, name, options)
+
+    # -- what the engine asks of it --------------------------------------------------------------
+
+    def take_button(self, btn: Any) -> None:
+        """Put the run's own values over the row that every visitor shares."""
+        run = self.run
+        self.btn = btn
+        self.row = {name: _plain(getattr(btn, name)) for name in OWN_ATTRIBUTES}
+        self._at_click = {
+            "downloads": self.row["downloads"] if run.downloads is None else run.downloads,
+            "callback": run.callback,
+            "download_msg": run.message,
+            "archive": run.archive,
+        }
+        for name, value in self._at_click.items():
+            if value != self.row[name]:
+                value = DownloadsList(value) if name == "downloads" else value
+                set_committed_value(btn, name, value)
+        btn._job = self
+        btn.tmp_downloads = run.tmp_downloads
+
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> None:
+        """Call one function, whatever kind it is, and take all that it hands over."""
+        self._called = getattr(function, "__qualname__", repr(function))
+        references.check_call(function, args, kwargs)
+        try:
+            self._take_returned(self._finish(function(self.btn, *args, **kwargs)))
+        finally:
+            self._close_loop()
+
+    def receive(self, file: File, *, cached: bool = False, source: str | None = None) -> Stored:
+        """Write a file's bytes to the storage; its row comes with the run's end."""
+        stored = self._files.receive(
+            file,
+            run_id=self.run.id,
+            btn_uid=self.run.btn_uid,
+            cached=cached,
+            source=source,
+            check=self.meter.check,
+        )
+        self.stored.append(stored)
+        return stored
+
+    def gather(self, stored: Stored) -> None:
+        """Count a file among what the visitor gets."""
+        if stored not in self.stored:
+            self.stored.append(stored)
+        (self.cached if stored.cached else self.temporaries).append(stored)
+
+    def final_downloads(self) -> list[Any]:
+        """Return the button's downloads as this run leaves them."""
+        downloads = [
+            self.keep(item) if isinstance(item, File) else item
+            for item in self.own_value("downloads") or ()
+        ]
+        return self._with_cached(downloads)
+
+    def own_value(self, name: str) -> Any:
+        """Return an attribute as the function left it, or else as it was at the click."""
+        now = _plain(getattr(self.btn, name))
+        return self._at_click[name] if now == self.row[name] else now
+
+    def find(self, file_id: str) -> Stored | None:
+        """Return a file that this run, or an earlier one, has stored."""
+        mine = (stored for stored in self.stored if stored.id == file_id)
+        return next(mine, None) or self._files.find(file_id)
+
+    def discard(self) -> None:
+        """Delete what was made; a run that did not end well leaves nothing."""
+        for stored in self.stored:
+            self._files.discard(stored)
+        self.stored.clear()
+
+    def _with_cached(self, downloads: list[Any]) -> list[Any]:
+        # A file that is made again takes the place of the one with its name.
+        names = {stored.name for stored in self.cached}
+        kept = [item for item in downloads if self._stored_name(item) not in names]
+        return [*kept, *({"file": stored.id} for stored in self.cached)]
+
+    def _stored_name(self, item: Any) -> str | None:
+        if not (self.cached and isinstance(item, Mapping)):
+            return None
+        stored = self.find(item["file"])
+        return stored.name if stored else None
+
+    # -- one function ----------------------------------------------------------------------------
+
+    def _finish(self, output: Any) -> Any:
+        """Take what a call gave to its end; return what the function returned."""
+        if inspect.isgenerator(output):
+            return self._drive(output)
+        if inspect.isasyncgen(output):
+            return self._drive(self._stepwise(output))
+        if inspect.iscoroutine(output):
+            return self._await(output)
+        return output
+
+    def _drive(self, generator: Generator[Any, Any, Any]) -> Any:
+        meter = self.meter
+        try:
+            while True:
+                try:
+                    output = next(generator)
+                except StopIteration as stop:
+                    return stop.value
+                if output.__class__ is not Progress:
+                    self._take(output)
+                elif not meter.due:
+                    meter.tick()
+        finally:
+            self._close(generator)
+
+    def _stepwise(self, outputs: Any) -> Generator[Any, None, None]:
+        try:
+            while True:
+                try:
+                    yield self._await(outputs.__anext__())
+                except StopAsyncIteration:
+                    return
+        finally:
+            self._await(outputs.aclose())
+
+    def _await(self, awaitable: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        loop = self._loop
+        return self._in_thread(lambda: loop.run_until_complete(awaitable))
+
+    def _close(self, generator: Generator[Any, Any, Any]) -> None:
+        try:
+            generator.close()
+        except (RunCancelled, RunLost):
+            # It reported once more from its `finally`; it is stopped all the same.
+            pass
+        except Exception:
+            logger.exception(
+                "'%s' of run %s failed while it was closed.", self._called, self.run.id
+            )
+
+    def _close_loop(self) -> None:
+        loop, self._loop = self._loop, None
+        if loop:
+            self._in_thread(lambda: loop.run_until_complete(loop.shutdown_asyncgens()))
+            loop.close()
+
+    def _take(self, output: Any) -> None:
+        meter = self.meter
+        if output is None:
+            meter.check()
+        elif isinstance(output, File):
+            self.gather(self.receive(output, cached=output.cached))
+        elif isinstance(output, str):
+            meter.report(output)
+        elif isinstance(output, tuple) and len(output) == 2:
+            meter.report(*output)
+        elif hasattr(type(output), "__float__") and not isinstance(output, bool):
+            meter.report("", output)
+        else:
+            raise OutputRefused(
+                f"'{self._called}' yielded {_short(output)}. A create-file function yields progress"
+                " or a File."
+            )
+
+    def _take_returned(self, returned: Any) -> None:
+        files = returned if isinstance(returned, (list, tuple)) else [returned]
+        for file in files:
+            if isinstance(file, File):
+                self.gather(self.receive(file, cached=file.cached))
+            elif file is not None:
+                raise OutputRefused(
+                    f"'{self._called}' returned {_short(returned)}. A create-file function returns"
+                    " None, a File or a list of Files, such as File(text.encode(), 'report.txt')."
+                )
+
+
+class _CreatedFile:
+    """The `with` block of `btn.create_file`: the file counts if the block ends well."""
+
+    def __init__(self, work: Work, name: str, options: Mapping[str, Any]) -> None:
+        self._work = work
+        self._block = work._files.create(
+            name,
+            run_id=work.run.id,
+            btn_uid=work.run.btn_uid,
+            check=work.meter.check,
+            **options,
+        )
+
+    def __enter__(self) -> Any:
+        self._writer = self._block.__enter__()
+        return self._writer
+
+    def __exit__(self, *error: Any) -> Any:
+        is_swallowed = self._block.__exit__(*error)
+        if error[0] is None:
+            self._work.gather(self._writer.stored)
+        return is_swallowed
+
+
+class Handover:
+    """Turn what a button's download lists hold into the files of a run."""
+
+    def __init__(self, work: Work, files: Files, data_url_limit: int | None) -> None:
+        self._work = work
+        self._files = files
+        self._data_url_limit = data_url_limit
+
+    def entry(self, item: Any, *, is_cached: bool) -> dict[str, Any] | None:
+        """Say where one download lies; None if it is no longer there."""
+        if isinstance(item, File):
+            return _entry_of(self._work.receive(item, cached=is_cached or item.cached))
+        if isinstance(item, Mapping):
+            return self._stored_entry(item["file"])
+        url, name = item if isinstance(item, (tuple, list)) else (item, "")
+        if url.startswith("data:"):
+            return self._decoded_entry(url, name, is_cached)
+        return {"url": url, "name": name or _last_part(url)}
+
+    def replaced_by(self, downloads: list[Any]) -> list[str]:
+        """Return the ids of the button's cached files that no download names any more."""
+        urls = [item[0] if isinstance(item, (tuple, list)) else item for item in downloads]
+        sources = {_source(url) for url in urls if isinstance(url, str)}
+        ids = {item["file"] for item in downloads if isinstance(item, Mapping)}
+        return [
+            stored.id
+            for stored in self._files.cached_by(self._work.run.btn_uid)
+            if stored.id not in ids and stored.source not in sources
+        ]
+
+    def _stored_entry(self, file_id: str) -> dict[str, Any] | None:
+        stored = self._work.find(file_id)
+        if stored is None:
+            logger.warning("A cached download of button %s is gone.", self._work.run.btn_uid)
+        return _entry_of(stored) if stored else None
+
+    def _decoded_entry(self, url: str, name: str, is_cached: bool) -> dict[str, Any]:
+        source = _source(url)
+        stored = self._files.cached_of(self._work.run.btn_uid, source) if is_cached else None
+        if stored is None:
+            mimetype, content = decode_data_url(url, self._data_url_limit)
+            name = name or f"download{mimetypes.guess_extension(mimetype.partition(';')[0]) or ''}"
+            file = File(content, name, mimetype=mimetype)
+            stored = self._work.receive(file, cached=is_cached, source=source)
+        return {"file": stored.id, "name": name or stored.name}
+
+
+def _entry_of(stored: Stored) -> dict[str, Any]:
+    return {"file": stored.id, "name": stored.name}
+
+
+def _source(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
+def _last_part(url: str) -> str:
+    return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2]) or "download"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, list) else value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
