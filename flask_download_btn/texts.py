@@ -49,6 +49,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "not_allowed": "You may not start this download.",
         "too_many": "You have too many downloads running. Wait until one has ended.",
         "restarting": "The server is restarting. Please try again in a minute.",
+        "unavailable": "The server cannot start this now. Please try again in a minute.",
         "archive_name": "files.zip",
         "unavailable": "This cannot be started right now. Please try again in a minute.",
         "eta_seconds": "less than a minute left",

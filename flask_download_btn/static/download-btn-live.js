@@ -9,7 +9,7 @@ const links = new Map();
 const drawn = new WeakMap();
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const isWeb = (url) => /^https?:$/.test(new URL(url, location).protocol);
-const isElsewhere = ({url, elsewhere}) => elsewhere || new URL(url, location).origin !== location.origin;
+const isForeign = (url) => new URL(url, location).origin !== location.origin;
 
 /** One socket for all buttons of a page; it closes soon after nobody follows a run. */
 class Link {
@@ -85,6 +85,7 @@ class Follower {
   #pressed = new Set();
   #refused = new Map();
   #opened = new Set();
+  #elsewhere = new Set();
 
   constructor(element, {ask, fill, resumed}) {
     Object.assign(this, {element, ask, fill, resumed, run: element.snapshot.run, link: linkOf(element)});
@@ -111,12 +112,12 @@ class Follower {
 
   /** Take a picture that the server sent, whichever way. */
   hear(picture) {
-    if (this.isStopped || !picture?.state || (picture.run ?? this.run) !== this.run) return;
+    if (this.isStopped || picture?.run !== this.run) return;
     this.#heardAt = performance.now();
     this.#misses = 0;
     const {element} = this;
     if (element.state === "reconnecting") element.show(element.snapshot.state);
-    element.accept({...picture, run: this.run});
+    element.accept(picture);
   }
 
   /** Act on the picture that the element now shows. */
@@ -135,16 +136,21 @@ class Follower {
     element.show("saving");
     this.#refused.clear();
     for (const [index, file] of files.entries()) {
-      if (!isWeb(file.url) || isElsewhere(file)) continue;
+      if (!isWeb(file.url) || this.isElsewhere(file)) continue;
       if (index) await pause(BURST_GAP);
       if (again || this.resumed || file.size === null) await this.#try(file);
       if (!element.isConnected || element.snapshot?.run !== this.run) return;
-      if (!this.#refused.has(file.url)) this.#press(file);
+      if (!this.#refused.has(file.url) && !this.isElsewhere(file)) this.#press(file);
     }
     this.#pressedAt = performance.now();
     if (this.#refused.size) element.fail("unsaved", {names: [...this.#refused.values()].join(", ")});
     else if (again && this.isStopped) element.show("done");
     else this.#settle();
+  }
+
+  /** Tell whether a file is another site's: such a link may lead the page away, so the visitor opens it. */
+  isElsewhere({url, elsewhere}) {
+    return elsewhere || isForeign(url) || this.#elsewhere.has(url);
   }
 
   stateOf(file) {
@@ -156,13 +162,15 @@ class Follower {
 
   /** Note that the visitor took a file whose server does not tell us. */
   note(file) {
-    if (isElsewhere(file)) this.#opened.add(file.url);
+    if (this.isElsewhere(file)) this.#opened.add(file.url);
     if (!this.isStopped) this.#settle();
   }
 
   async #finish() {
     this.#isFinishing = true;
     const {element} = this;
+    // Who comes back to a page must not be sent on by it once more.
+    if (this.resumed && element.snapshot.files.every(({downloaded}) => downloaded)) return this.stop() ?? element.show("done");
     if (!element.emit("ready", true)) return element.show("ready", "offered");
     // The tab that was clicked goes first; one that found the run saves what that tab did not.
     if (this.resumed) await pause(document.hidden ? 3000 : 1200);
@@ -174,10 +182,10 @@ class Follower {
     if (this.#pressedAt === Infinity) return;
     const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
     const isLate = performance.now() - this.#pressedAt > HELD_AFTER;
-    const isHeld = isLate && pending.some((file) => !isElsewhere(file) && !file.started);
+    const isHeld = isLate && pending.some((file) => !this.isElsewhere(file) && !file.started);
     if (!pending.length) this.#end();
     else if (isHeld) this.#offer("held");
-    else if (pending.every(isElsewhere)) this.#offer("elsewhere");
+    else if (pending.every((file) => this.isElsewhere(file))) this.#offer("elsewhere");
     else if (element.flags.has("held")) element.show("saving");
   }
 
@@ -202,15 +210,18 @@ class Follower {
     this.#pressed.add(url);
   }
 
-  async #try(file) {
+  /* Look before saving what may be gone: a page that says so must not be saved under the file's name. */
+  async #try({url, name, size}) {
+    const isLink = size === null;
     try {
-      // Where a redirect leads is the browser's to follow: another origin would refuse to tell us.
-      const {type, status} = await fetch(file.url, {method: "HEAD", credentials: "same-origin", redirect: file.size === null ? "follow" : "manual"});
-      if (type === "opaqueredirect" || status < 400 || status === 405 || status === 501) return;
+      const answer = await fetch(url, {method: "HEAD", credentials: "same-origin", redirect: isLink ? "follow" : "manual"});
+      if (isLink && isForeign(answer.url)) this.#elsewhere.add(url);
+      else if (answer.status >= 400 && ![405, 501].includes(answer.status)) this.#refused.set(url, name);
     } catch {
-      // Falls through: a file that cannot be reached is refused as well.
+      // What another site keeps cannot be asked for.
+      if (isLink) this.#elsewhere.add(url);
+      else this.#refused.set(url, name);
     }
-    this.#refused.set(file.url, file.name);
   }
 
   #check() {
@@ -234,7 +245,7 @@ class Follower {
     this.#isPolling = false;
     if (this.isStopped) return;
     this.#heardAt = performance.now();
-    if (answer?.picture) this.hear(answer.picture);
+    if (answer?.status === 200 && answer.picture) this.hear(answer.picture);
     else if ([401, 403, 404, 410].includes(answer?.status)) this.element.fail("gone");
     else this.#miss();
   }
@@ -322,7 +333,7 @@ function newRow(template, file, memory) {
   if (anchor && isWeb(file.url)) {
     anchor.href = file.url;
     if (file.type) anchor.type = file.type;
-    if (isElsewhere(file)) Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"});
+    if (memory.follower.isElsewhere(file)) Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"});
     else anchor.download = file.name;
     anchor.addEventListener("click", () => memory.follower.note(file));
   }

@@ -81,7 +81,7 @@ class DownloadBtn extends HTMLElement {
     this.addEventListener("keydown", this);
     this.#adopt();
     const known = this.snapshot ?? this.#recall();
-    if (known && !OVER.includes(known.state) && this.state !== "done") this.#follow(known, true);
+    if (known && known.state !== "cancelled" && this.state !== "done") this.#follow(known, true);
     else this.show(this.state);
   }
 
@@ -128,7 +128,7 @@ class DownloadBtn extends HTMLElement {
     this.show(this.state, "cancelling");
     if (snapshot) {
       const answer = await ask(snapshot.cancel_url, {method: "POST"});
-      if (answer?.picture) this.accept(answer.picture);
+      if (answer?.picture?.run) this.accept(answer.picture);
       else if (this.snapshot?.run === snapshot.run) this.show(this.state);
     } else if (this.state === "reconnecting") {
       this.#request.abort();
