@@ -116,13 +116,13 @@ def _check_kind(func: Any) -> None:
     if not _is_function(func):
         kind = "built in" if isinstance(func, types.BuiltinFunctionType) else "no plain function"
         _refuse(func, f"is {kind}, and has no name to find it by. {_MOVE_IT}")
-    if func.__name__ == "<lambda>":
+    if func.__qualname__.rpartition(".")[2] == "<lambda>":
         _refuse(func, f"is a lambda, and has no name to find it by. {_MOVE_IT}")
 
 
 def _is_function(value: Any) -> bool:
     # functools.lru_cache gives an object; what it wraps tells that it stands for a function.
-    if isinstance(value, (type, types.MethodType, functools.partial)):
+    if isinstance(value, (type, types.MethodType, functools.partial)) or not callable(value):
         return False
     return isinstance(_innermost(value), types.FunctionType)
 
@@ -131,7 +131,7 @@ def _innermost(value: Any) -> Any:
     for _ in range(MAX_DEPTH):
         if isinstance(value, types.FunctionType):
             return value
-        value = inspect.getattr_static(value, "__dict__", {}).get("__wrapped__")
+        value = inspect.getattr_static(value, "__wrapped__", None)
     return None
 
 
@@ -290,23 +290,39 @@ def _static_walk(module: types.ModuleType, qualname: str) -> Any:
 # --- values ---------------------------------------------------------------------------------
 
 
-def dump(value: Any, *, what: str = "The value") -> str:
-    """Write a value as typed JSON; `what` names it in errors."""
-    writer = _Writer()
-    text = json.dumps(writer.encode(value, what, 0), separators=(",", ":"), allow_nan=False)
-    # Only now are the marks and escapes counted; what is far too large never came here.
-    return text if len(text) <= MAX_CHARACTERS else _refuse_size(what)
+def dump(value: Any) -> str:
+    """Write a value as typed JSON."""
+    return _written(_Writer("The value").encode(value, "", 0), "The value is")
 
 
 def dump_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> str:
-    """Write the arguments of the function `name`, so that `load` gives `[args, kwargs]`."""
-    writer = _Writer()
-    encoded = [
-        [writer.encode(arg, f"Argument {i} of '{name}'", 0) for i, arg in enumerate(args)],
-        writer.encode_keywords(kwargs, name),
+    """Write the arguments of the function or button `name`, so that `load` gives `[args, kwargs]`.
+
+    Equal arguments give equal text, in whatever order they were named.
+    """
+    of_function = f" of '{name}'"
+    positional = [
+        _Writer(f"Argument {index}", of_function).encode(value, "", 0)
+        for index, value in enumerate(args)
     ]
+    named = {
+        key: _Writer(f"Argument '{key}'", of_function).encode(value, "", 0)
+        for key, value in sorted(kwargs.items())
+    }
+    return _written([positional, _object(named)], f"The arguments{of_function} are")
+
+
+def _written(encoded: Any, subject: str) -> str:
     text = json.dumps(encoded, separators=(",", ":"), allow_nan=False)
-    return text if len(text) <= MAX_CHARACTERS else _refuse_size(f"Arguments of '{name}'")
+    # Only now are marks and escapes counted; what is far too large never came here.
+    if len(text) > MAX_CHARACTERS:
+        raise ReferenceRefused(f"{subject} {_TOO_LARGE}")
+    return text
+
+
+def _object(encoded: dict[str, Any]) -> dict[str, Any]:
+    # One key alone would be taken for a mark, of this version or of one to come.
+    return {"dict": [list(pair) for pair in encoded.items()]} if len(encoded) == 1 else encoded
 
 
 def load(text: str, get_model: GetModel) -> Any:
@@ -318,10 +334,20 @@ def load(text: str, get_model: GetModel) -> Any:
         return _Reader(get_model).decode(parsed, 0)
     except ReferenceRefused:
         raise
+    except _FetchFailed as failed:
+        raise failed.error from None
     except RecursionError as error:
         raise _unreadable("they are nested too deep") from error
-    except (ArithmeticError, KeyError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:
         raise _unreadable(f"{type(error).__name__}: {error}") from error
+
+
+class _FetchFailed(Exception):
+    """Carries an error of the database past those of the text."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def _unreadable(reason: str) -> ReferenceRefused:
@@ -344,142 +370,153 @@ def _no_constant(name: str) -> NoReturn:
 class _Writer:
     """Encodes one value: a one-key object is always a mark, and says the type of what it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str, of_function: str = "") -> None:
+        self._label = label
+        self._of_function = of_function
         self._characters = 0
 
-    def encode(self, value: Any, what: str, depth: int) -> Any:
+    def encode(self, value: Any, path: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
-            raise ReferenceRefused(
-                f"{_place(what)} is nested deeper than {MAX_DEPTH}, or holds itself. Store it in "
-                "a table, and pass its id."
+            self._refuse(
+                path,
+                f"is nested deeper than {MAX_DEPTH}, or holds itself. Store it in a table, and "
+                "pass its id.",
             )
-        self._count(2, what)
+        self._count(2)
         kind = type(value)
         if value is None or kind is bool:
             return value
         if kind is str:
-            self._count(len(value), what)
+            self._count(len(value))
             return value
         encoder = _ENCODERS.get(kind)
-        if encoder is not None:
-            return encoder(self, value, what, depth + 1)
-        return self._encode_other(value, what, depth)
+        if encoder is None:
+            return self._encode_other(value, path, depth)
+        return encoder(self, value, path, depth + 1)
 
-    def encode_keywords(self, kwargs: Mapping[str, Any], name: str) -> Any:
-        pairs = [
-            (key, self.encode(value, f"Argument '{key}' of '{name}'", 1))
-            for key, value in kwargs.items()
-        ]
-        return _object(pairs)
-
-    def encode_int(self, value: int, what: str, depth: int) -> Any:
-        # Asked in bits: turning a giant into digits is what would take for ever.
-        if value.bit_length() > MAX_DIGITS * 3.32:
-            raise ReferenceRefused(
-                f"{_place(what)} is a number of more than {MAX_DIGITS} digits, and cannot be "
-                "stored. Compute it in the function."
-            )
-        self._count(value.bit_length() // 4, what)
+    def encode_int(self, value: int, path: str, depth: int) -> Any:
+        # Compared, not counted: turning a giant into digits is what would take for ever.
+        if abs(value) >= _FIRST_TOO_LONG:
+            self._refuse_digits(path)
+        self._count(value.bit_length() // 4)
         return value
 
-    def encode_float(self, value: float, what: str, depth: int) -> Any:
+    def encode_float(self, value: float, path: str, depth: int) -> Any:
         return value if math.isfinite(value) else {"float": repr(value)}
 
-    def encode_list(self, value: list[Any], what: str, depth: int) -> Any:
-        return [self.encode(item, f"{what}[{i}]", depth) for i, item in enumerate(value)]
+    def encode_list(self, value: Sequence[Any], path: str, depth: int) -> Any:
+        return [self.encode(item, f"{path}[{i}]", depth) for i, item in enumerate(value)]
 
-    def encode_dict(self, value: dict[Any, Any], what: str, depth: int) -> Any:
-        if all(type(key) is str for key in value):
-            self._count(sum(map(len, value)), what)
-            return _object(
-                [(key, self.encode(item, f"{what}[{key!r}]", depth)) for key, item in value.items()]
-            )
-        return {"dict": self._encode_pairs(value, what, depth)}
+    def encode_dict(self, value: dict[Any, Any], path: str, depth: int) -> Any:
+        if not all(type(key) is str for key in value):
+            return {"dict": [self._encode_pair(*pair, path, depth) for pair in value.items()]}
+        return _object(
+            {
+                self.encode(key, path, depth): self.encode(item, f"{path}[{key!r}]", depth)
+                for key, item in value.items()
+            }
+        )
 
-    def _encode_pairs(self, value: dict[Any, Any], what: str, depth: int) -> list[Any]:
-        return [
-            [
-                self.encode(key, f"Key {_shown(key)} of {what}", depth),
-                self.encode(item, f"{what}[{_shown(key)}]", depth),
-            ]
-            for key, item in value.items()
-        ]
+    def _encode_pair(self, key: Any, value: Any, path: str, depth: int) -> list[Any]:
+        place = f"{path}[{_shown(key)}]"
+        return [self.encode(key, f"{place} as a key", depth), self.encode(value, place, depth)]
 
-    def encode_tuple(self, value: tuple[Any, ...], what: str, depth: int) -> Any:
-        return {"tuple": self.encode_list(list(value), what, depth)}
+    def encode_tuple(self, value: tuple[Any, ...], path: str, depth: int) -> Any:
+        return {"tuple": self.encode_list(value, path, depth)}
 
-    def encode_set(self, value: set[Any] | frozenset[Any], what: str, depth: int) -> Any:
-        items = [self.encode(item, f"An item of {what}", depth) for item in value]
+    def encode_set(self, value: set[Any] | frozenset[Any], path: str, depth: int) -> Any:
+        items = [self.encode(item, f"{path}[…]", depth) for item in value]
         # Sorted, so that equal sets are equal text in every process.
         return {type(value).__name__: sorted(items, key=json.dumps)}
 
-    def encode_bytes(self, value: bytes, what: str, depth: int) -> Any:
-        self._count(len(value) * 4 // 3, what)
+    def encode_bytes(self, value: bytes, path: str, depth: int) -> Any:
+        self._count(len(value) * 4 // 3)
         return {"bytes": base64.b64encode(value).decode("ascii")}
 
-    def encode_decimal(self, value: Decimal, what: str, depth: int) -> Any:
+    def encode_decimal(self, value: Decimal, path: str, depth: int) -> Any:
         if len(value.as_tuple().digits) > MAX_DIGITS:
-            raise ReferenceRefused(
-                f"{_place(what)} is a number of more than {MAX_DIGITS} digits, and cannot be "
-                "stored. Compute it in the function."
-            )
+            self._refuse_digits(path)
         return {"decimal": str(value)}
 
-    def encode_enum(self, value: enum.Enum, what: str) -> Any:
-        member = getattr(value, "name", None)
-        if type(value).__members__.get(member or "") is not value:
-            raise ReferenceRefused(
-                f"{_place(what)} is {value!r}, a combination that has no name, and cannot be "
-                "stored. Pass its value, and make the enum of it in the function."
-            )
-        return {"enum": [_class_name(type(value), what), member]}
-
-    def encode_model(self, state: InstanceState[Any], what: str, depth: int) -> Any:
-        name = state.class_.__name__
-        if state.identity is None or state.deleted or state.was_deleted:
-            raise ReferenceRefused(
-                f"{_place(what)} is a {name} that is not in the database, so that no other "
-                "process can fetch it. Commit it first, and pass it then."
-            )
-        identity = [self.encode(key, what, depth + 1) for key in state.identity]
-        return {"model": [_class_name(state.class_, what), identity]}
-
-    def _encode_other(self, value: Any, what: str, depth: int) -> Any:
-        value = get_object(value)
-        if isinstance(value, TrackedDict):
-            return self.encode_dict(value, what, depth + 1)
-        if isinstance(value, TrackedList):
-            return self.encode_list(value, what, depth + 1)
+    def _encode_other(self, value: Any, path: str, depth: int) -> Any:
+        plain = get_object(value)
+        if isinstance(plain, (TrackedDict, TrackedList)):
+            plain = plain.copy()
+        if plain is not value:
+            return self.encode(plain, path, depth)
         if isinstance(value, enum.Enum):
-            return self.encode_enum(value, what)
+            return self._encode_enum(value, path)
         if isinstance(value, Path):
             return {"path": str(value)}
         state = sqlalchemy.inspect(value, raiseerr=False)
         if isinstance(state, InstanceState):
-            return self.encode_model(state, what, depth)
+            return self._encode_model(state, path, depth)
         # Numbers of numpy's come back as Python's own, which are equal to them.
         if isinstance(value, numbers.Integral):
-            return self.encode_int(int(value), what, depth)
+            return self.encode_int(int(value), path, depth)
         if isinstance(value, numbers.Real) and not isinstance(value, Fraction):
-            return self.encode_float(float(value), what, depth)
-        raise ReferenceRefused(f"{_place(what)} is {_a(value)}, {_way_out(value)}")
+            return self.encode_float(float(value), path, depth)
+        self._refuse(path, f"is {_a(value)}, {_way_out(value)}")
 
-    def _count(self, characters: int, what: str) -> None:
+    def _encode_enum(self, value: enum.Enum, path: str) -> Any:
+        member = getattr(value, "name", None)
+        if type(value).__members__.get(member or "") is not value:
+            self._refuse(
+                path,
+                f"is {value!r}, a combination that has no name of its own. Pass its value, and "
+                "make the enum of it in the function.",
+            )
+        return {"enum": [self._class_name(type(value), path), member]}
+
+    def _encode_model(self, state: InstanceState[Any], path: str, depth: int) -> Any:
+        if state.identity is None or state.deleted or state.was_deleted:
+            self._refuse(
+                path,
+                f"is a {state.class_.__name__} that is not in the database, so that no other "
+                "process can fetch it. Commit it first, and pass it then.",
+            )
+        identity = self.encode_list(state.identity, path, depth + 1)
+        return {"model": [self._class_name(state.class_, path), identity]}
+
+    def _class_name(self, cls: type[Any], path: str) -> str:
+        module = _main_name() if cls.__module__ in _MAIN_MODULES else cls.__module__
+        name = f"{module}:{cls.__qualname__}"
+        own = sys.modules.get(cls.__module__)
+        if module is None or own is None or _static_walk(own, cls.__qualname__) is not cls:
+            self._refuse(
+                path,
+                f"is of the class '{cls.__qualname__}', which cannot be found by its name, "
+                f"{name!r}. Define the class at the top of a module, or pass a key or a value.",
+            )
+        return name
+
+    def _count(self, characters: int) -> None:
         self._characters += characters
         if self._characters > MAX_CHARACTERS:
-            _refuse_size(what)
+            self._refuse("", f"is {_TOO_LARGE}")
+
+    def _refuse_digits(self, path: str) -> NoReturn:
+        self._refuse(
+            path, f"is a number of more than {MAX_DIGITS} digits. Compute it in the function."
+        )
+
+    def _refuse(self, path: str, reason: str) -> NoReturn:
+        place = path if len(path) <= 200 else path[:200] + "…"
+        raise ReferenceRefused(f"{self._label}{place}{self._of_function} {reason}")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Any:
-    # One key alone would be taken for a mark, of this version or of one to come.
-    return {"dict": [list(pair) for pair in pairs]} if len(pairs) == 1 else dict(pairs)
+_FIRST_TOO_LONG = 10**MAX_DIGITS
+_TOO_LARGE = (
+    f"larger than {MAX_CHARACTERS // 1024} KiB as JSON. Store it in a table or a file, and pass "
+    "its id."
+)
 
 
-def _encode_datetime(writer: _Writer, value: datetime, what: str, depth: int) -> Any:
+def _encode_datetime(writer: _Writer, value: datetime, path: str, depth: int) -> Any:
     return {"datetime": [*_clock(value), value.fold]}
 
 
-def _encode_time(writer: _Writer, value: time, what: str, depth: int) -> Any:
+def _encode_time(writer: _Writer, value: time, path: str, depth: int) -> Any:
     return {"time": [*_clock(value), value.fold]}
 
 
@@ -508,11 +545,11 @@ _ENCODERS: dict[type, Callable[[_Writer, Any, str, int], Any]] = {
     Decimal: _Writer.encode_decimal,
     datetime: _encode_datetime,
     time: _encode_time,
-    date: lambda writer, value, what, depth: {"date": value.isoformat()},
-    timedelta: lambda writer, value, what, depth: {
+    date: lambda writer, value, path, depth: {"date": value.isoformat()},
+    timedelta: lambda writer, value, path, depth: {
         "timedelta": [value.days, value.seconds, value.microseconds]
     },
-    UUID: lambda writer, value, what, depth: {"uuid": value.hex},
+    UUID: lambda writer, value, path, depth: {"uuid": value.hex},
 }
 
 
@@ -559,7 +596,10 @@ class _Reader:
         if not isinstance(sqlalchemy.inspect(model, raiseerr=False), Mapper):
             raise _unreadable(f"{_shown(name)} is no model")
         identity = tuple(self.decode_items(keys, depth))
-        found = self._get_model(model, identity)
+        try:
+            found = self._get_model(model, identity)
+        except Exception as error:
+            raise _FetchFailed(error) from error
         if found is None:
             shown = ", ".join(map(repr, identity))
             raise ReferenceRefused(
@@ -588,18 +628,6 @@ _DECODERS: dict[str, Callable[[_Reader, Any, int], Any]] = {
     "enum": _Reader.decode_enum,
     "model": _Reader.decode_model,
 }
-
-
-def _class_name(cls: type[Any], what: str) -> str:
-    module = _main_name() if cls.__module__ in _MAIN_MODULES else cls.__module__
-    name = f"{module}:{cls.__qualname__}"
-    own = sys.modules.get(cls.__module__)
-    if module is None or own is None or _static_walk(own, cls.__qualname__) is not cls:
-        raise ReferenceRefused(
-            f"{_place(what)} is of the class '{cls.__qualname__}', which cannot be found by its "
-            f"name, {name!r}. Define the class at the top of a module, or pass a key or a value."
-        )
-    return name
 
 
 def _resolve_class(name: str) -> type[Any]:
@@ -638,13 +666,6 @@ def _way_out(value: Any) -> str:
     )
 
 
-def _refuse_size(what: str) -> NoReturn:
-    raise ReferenceRefused(
-        f"{_place(what)} is larger than {MAX_CHARACTERS // 1024} KiB as JSON. Store it in a "
-        "table or a file, and pass its id."
-    )
-
-
 def _refuse(func: Any, reason: str) -> NoReturn:
     raise ReferenceRefused(f"{_label(func)} cannot be stored by its name: it {reason}")
 
@@ -654,10 +675,6 @@ def _label(func: Any) -> str:
     if not isinstance(qualname, str):
         return _shown(func)
     return f"'{getattr(func, '__module__', None) or '?'}:{qualname}'"
-
-
-def _place(what: str) -> str:
-    return what if len(what) <= 200 else what[:200] + "…"
 
 
 def _a(value: Any) -> str:
