@@ -130,11 +130,11 @@ class StoredFile(io.FileIO):
     """A stored file, open for reading; it knows whether anybody wrote to it since it was stored."""
 
     def __init__(self, handle: int, key: str) -> None:
-        super().__init__(handle, "rb")
         state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
-            self.close()
+            os.close(handle)
             raise FileNotFoundError(f"What lies under {key!r} is no file.")
+        super().__init__(handle, "rb")
         self.is_as_written = state.st_mtime_ns % _SECOND == _stamp(key) % _SECOND
 
 
