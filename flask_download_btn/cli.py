@@ -8,6 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from . import runs
+from .doctor import findings
 from .parts import Parts
 
 
@@ -58,6 +59,16 @@ def make_commands(parts: Parts) -> click.Group:
             f" {report.parts} unfinished, {report.lost} lost), {report.bytes} bytes,"
             f" and {old_runs} runs."
         )
+
+    @group.command("doctor")
+    def examine() -> None:
+        """Check this deployment; exits with 1 if something will not work."""
+        found = list(findings(parts))
+        for finding in found:
+            click.echo(f"{'WRONG ' if finding.is_wrong else 'advice'}  {finding.sentence}")
+        if any(finding.is_wrong for finding in found):
+            raise SystemExit(1)
+        click.echo("Nothing is wrong.")
 
     return group
 

@@ -15,6 +15,7 @@ from .buttons import Buttons
 from .database import Database
 from .errors import DownloadError, RunCancelled, RunLost
 from .files import Files
+from .links import own_page
 from .lives import Live, Lives
 from .runs import Outcome, Run, Runs
 from .work import Handover, Work
@@ -193,6 +194,6 @@ class Engine:
             runs.READY,
             message=work.own_value("download_msg"),
             files=[entry for entry in files if entry],
-            callback=work.own_value("callback"),
+            callback=own_page(work.own_value("callback"), work.run.root),
             archive=work.own_value("archive"),
         )

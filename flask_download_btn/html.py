@@ -69,6 +69,7 @@ class Html:
 
     def _view(self, btn: Any) -> SimpleNamespace:
         _refuse_outside_request(btn)
+        self._parts.pulse.start()
         uid, _ = self._identity(btn)
         return SimpleNamespace(
             id=btn.get_id("element"),

@@ -7,7 +7,7 @@ import ipaddress
 import re
 import unicodedata
 from typing import NoReturn
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from .errors import LinkRefused
 
@@ -60,6 +60,14 @@ def check_url(url: object, *, what: str, data: bool = False, origin: str | None 
     if scheme:
         _refuse(what, text, f"'{scheme[1]}:' is not allowed.", data=data)
     return _check_path(text, what=what, data=data)
+
+
+def own_page(url: str | None, root: str) -> str | None:
+    """Give back a callback that stays on this site, whose address is `root`."""
+    if not url:
+        return None
+    site = urlsplit(root)
+    return check_url(url, what="callback", origin=f"{site.scheme}://{site.netloc}")
 
 
 def decode_data_url(url: str, limit: int | None) -> tuple[str, bytes]:

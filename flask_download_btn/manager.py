@@ -209,7 +209,7 @@ def _socketio_of(app: Flask, settings: Settings, given: SocketIO | None) -> Sock
 
 
 def _first_request(app: Flask, parts: Parts, blueprint: Any) -> Callable[[], None]:
-    """Return what checks the app once it is complete, and starts this process's pulse."""
+    """Return what checks the app once, when it is complete."""
     is_checked = False
 
     def look() -> None:
@@ -220,7 +220,6 @@ def _first_request(app: Flask, parts: Parts, blueprint: Any) -> Callable[[], Non
                 # A button's own token, which travels in the form, is the proof.
                 app.extensions["csrf"].exempt(blueprint)
             is_checked = True
-        parts.pulse.start()
 
     return look
 

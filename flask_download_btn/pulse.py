@@ -72,10 +72,15 @@ class Pulse:
         with self._starting:
             if self._pid != os.getpid():
                 self._wake = threading.Event()
-                self._pid = os.getpid()
                 self._settle(self._runs.settle_dead_processes(self._died_sentence))
+                self._pid = os.getpid()
                 if self._spawn:
                     self._spawn(self._loop)
+
+    def stop(self) -> None:
+        """End the beat in this process; the next request begins it again."""
+        self._pid = None
+        self._wake.set()
 
     def tell(self, live: Live) -> None:
         """Have watchers told of a run's progress soon; one that nobody watches costs this look."""
@@ -88,9 +93,10 @@ class Pulse:
         self._wake.set()
 
     def _loop(self) -> None:
-        while True:
-            self._wake.wait(self._patience())
-            self._wake.clear()
+        wake = self._wake
+        while self._pid and self._wake is wake:
+            wake.wait(self._patience())
+            wake.clear()
             for work in (self._tell_all, self._on_time):
                 try:
                     work()
@@ -103,9 +109,10 @@ class Pulse:
         return self._rhythm.look if len(self._lives) else self._rhythm.reap
 
     def _tell_all(self) -> None:
-        lives = list(self._lives)
         while self._ended:
             self._tell_committed(self._ended.popleft())
+        # Only now: a run that was told to have ended is no longer among them.
+        lives = [live for live in self._lives if not live.is_lost]
         for live in lives:
             self._told.setdefault(live.run.id, Teller(live)).tell(self._publisher, self._pictures)
         gone = self._told.keys() - {live.run.id for live in lives}

@@ -9,9 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import delivery, runs, signals, visitors
 from .channel import Look
@@ -24,6 +33,7 @@ from .errors import (
     TokenRefused,
 )
 from .files import Stored
+from .links import own_page
 from .parts import Parts
 from .pictures import Snapshot
 from .progress import Meter
@@ -81,12 +91,14 @@ def make_blueprint(parts: Parts, asks: Asks) -> tuple[Blueprint, Look]:
         static_folder="static",
         template_folder="templates",
     )
+    blueprint.before_request(doors.wake)
     blueprint.post("/start", endpoint="start")(doors.start)
     blueprint.get("/runs/<token>", endpoint="run")(doors.look)
     blueprint.post("/runs/<token>/cancel", endpoint="cancel")(doors.cancel)
     blueprint.get("/files/<token>", endpoint="file")(doors.fetch)
     blueprint.register_error_handler(Refusal, doors.refuse)
     blueprint.register_error_handler(RequestEntityTooLarge, doors.refuse_large)
+    blueprint.register_error_handler(Exception, doors.refuse_broken)
     return blueprint, doors.watched
 
 
@@ -97,11 +109,17 @@ class Doors:
         self._parts = parts
         self._asks = asks
 
+    def wake(self) -> None:
+        """See that this process has its pulse, before it serves anything of ours."""
+        if request.endpoint != "download_btn.static":
+            self._parts.pulse.start()
+
     # -- start -----------------------------------------------------------------------------------
 
     def start(self) -> Response:
         """Start a run, form and all; answer what can be said of it at once."""
-        request.max_content_length = self._parts.settings.max_form_bytes
+        if (request.content_length or 0) > self._parts.settings.max_form_bytes:
+            raise RequestEntityTooLarge
         btn = self._clicked_button()
         self._refuse_forbidden("start", lambda: btn)
         run, is_new = self._run_of(self._click(btn))
@@ -190,7 +208,7 @@ class Doors:
             plan=json.dumps(plan),
             visit=_visit_text(visit),
             restart=btn.restart,
-            callback=btn.callback,
+            callback=own_page(btn.callback, request.root_url),
             archive=btn.archive,
             message=btn.download_msg,
             sameness=json.dumps(same),
@@ -253,6 +271,7 @@ class Doors:
 
     def watched(self, token: Any) -> tuple[str, Snapshot] | None:
         """Check a run's token for the channel; give the run's id and picture."""
+        self._parts.pulse.start()
         try:
             run = self._own_run("watch", token)
         except Refusal:
@@ -390,6 +409,16 @@ class Doors:
 
     def refuse_large(self, error: RequestEntityTooLarge) -> Response:
         return self.refuse(Refusal(413, self._parts.texts["error_413"]))
+
+    def refuse_broken(self, error: Exception) -> Any:
+        """Answer what should not have happened: a reference, which the log has too."""
+        if isinstance(error, HTTPException):
+            return error
+        if current_app.testing or current_app.debug:
+            raise error
+        reference = secrets.token_hex(4)
+        logger.error("%s failed (reference %s).", request.endpoint, reference, exc_info=error)
+        return self.refuse(Refusal(500, self._parts.texts["failed"], reference))
 
     def _page(self, name: str, **values: Any) -> Response:
         html = render_template(

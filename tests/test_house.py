@@ -31,7 +31,7 @@ FLOORS = (
     delivery pulse engine parts
     """,
     # 3: the doors
-    "visitors html channel views cli",
+    "visitors html channel views doctor cli",
     # 4: the wiring
     "manager testing",
     # 5: the public names
