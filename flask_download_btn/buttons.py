@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
@@ -28,6 +30,20 @@ class Buttons:
         """Load a button in the app's session."""
         query = select(self.model).where(self.model.uid == uid)
         return self._db.session.execute(query).scalar_one_or_none()
+
+    @contextmanager
+    def connection_given_back(self) -> Iterator[None]:
+        """Give back the connection that the block took; what it has loaded stays in the session.
+
+        A function that computes for an hour must hold none.
+        """
+        session = self._db.session
+        was_idle = not session().in_transaction()
+        yield
+        if was_idle and session().in_transaction():
+            loaded = list(session)
+            session.close()
+            session.add_all(loaded)
 
     def draft(self, name: str, arguments: str, **attributes: Any) -> Any:
         """Build a named button that is in no session: a page view writes nothing."""

@@ -165,19 +165,17 @@ class Engine:
         btn = self._load(work)
         for step in run.steps:
             work.live.meter.check()
-            function, args, kwargs = self._resolve(step)
+            with self._buttons.connection_given_back():
+                function, args, kwargs = self._resolve(step)
             work.call(function, args, kwargs)
         return self._ready(work, btn)
 
     def _load(self, work: Work) -> Any:
         run = work.run
-        btn = self._buttons.find(run.btn_uid)
+        with self._buttons.connection_given_back():
+            btn = self._buttons.find(run.btn_uid)
         if btn is None:
             raise DownloadError(self._texts["button_gone"])
-        session = btn.__fsa__.session
-        # Closing gives the connection back: a function that computes for an hour holds none.
-        session.close()
-        session.add(btn)
         work.take_button(btn)
         return btn
 

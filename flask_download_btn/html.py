@@ -93,10 +93,10 @@ class Html:
         return self._parts.buttons.identity_of(btn.name_key)
 
     def _snapshot(self, uid: str | None) -> Snapshot | None:
-        owner = visitors.owner()
-        if uid is None or owner is None:
+        if uid is None:
             return None
-        run = self._parts.runs.latest_of(owner, uid, ended_within=JUST_ENDED)
+        owners = visitors.owners()
+        run = self._parts.runs.latest_of(owners, uid, ended_within=JUST_ENDED)
         if run is None or (run.state == "ready" and _is_fetched(run)):
             return None
         return self._parts.pictures.of(run)

@@ -262,9 +262,9 @@ class DownloadBtnMixin:
         """Return the HTML that shows progress, files and messages."""
         return Markup(this_app().html.render_progress(self))
 
-    def render_script(self) -> Markup:
+    def render_script(self, nonce: str | None = None) -> Markup:
         """Return the script and style that a page needs once."""
-        return Markup(this_app().html.render_script())
+        return Markup(this_app().html.render_script(nonce))
 
     # Pages written for the first release call these.
     render = render_btn

@@ -52,7 +52,7 @@ class Run:
     message: str | None
     reference: str | None
     files: Sequence[Any]
-    fetched: dict[str, str]
+    fetched: dict[str, Any]
     callback: str | None
     archive: str | None
     cancel_asked: bool
@@ -250,16 +250,36 @@ class Runs:
 
     def note_fetch(self, run_id: str, index: int, what: str) -> bool:
         """Note that a run's file is "started" or "downloaded"; tell whether that is news."""
+        return self._note(run_id, index, lambda known: None if known == what else what)
+
+    def note_parts(
+        self, run_id: str, index: int, spans: Iterable[tuple[int, int]], size: int
+    ) -> bool:
+        """Note which bytes of a file have left; tell whether that makes the file whole."""
+        given = list(spans)
+
+        def with_spans(known: Any) -> Any:
+            return _joined([*(known if isinstance(known, list) else ()), *given])
+
+        self._note(run_id, index, with_spans)
+        run = self.find(run_id)
+        return bool(run) and run.fetched.get(str(index)) == [[0, size]]  # type: ignore[union-attr]
+
+    def _note(self, run_id: str, index: int, change: Callable[[Any], Any]) -> bool:
         table = self._table
 
         def work(connection: Connection) -> bool:
             query = select(table.c.fetched).where(table.c.id == run_id).with_for_update()
             fetched = connection.execute(query).scalar()
-            if fetched is None or fetched.get(str(index)) in (what, "downloaded"):
+            if fetched is None or fetched.get(str(index)) == "downloaded":
                 return False
-            fetched = {**fetched, str(index): what}
-            guard = [table.c.id == run_id]
-            return self._update(connection, guard, fetched=fetched, seq=table.c.seq + 1)
+            value = change(fetched.get(str(index)))
+            if value is None:
+                return False
+            fetched = {**fetched, str(index): value}
+            return self._update(
+                connection, [table.c.id == run_id], fetched=fetched, seq=table.c.seq + 1
+            )
 
         return self._database.write(work)
 
@@ -313,13 +333,13 @@ class Runs:
         run = self.find(run_id)
         return bool(run and run.is_live)
 
-    def latest_of(self, owner: str, btn_uid: str, *, ended_within: float) -> Run | None:
+    def latest_of(self, owners: Sequence[str], btn_uid: str, *, ended_within: float) -> Run | None:
         """Return a visitor's latest run of a button, if it is live or has just ended well."""
         table = self._table
         recent = and_(table.c.state == READY, table.c.ended_at > self._database.now - ended_within)
         return self._one(
             and_(
-                table.c.owner == owner,
+                table.c.owner.in_(owners),
                 table.c.btn_uid == btn_uid,
                 or_(table.c.state.in_(LIVE), recent),
             )
@@ -460,6 +480,17 @@ class Runs:
         if which is not None:
             query = query.where(which)
         return [Run(**row) for row in connection.execute(query).mappings()]
+
+
+def _joined(spans: Iterable[Sequence[int]]) -> list[list[int]]:
+    """Join spans that touch or overlap."""
+    joined: list[list[int]] = []
+    for start, stop in sorted(map(tuple, spans)):
+        if joined and start <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], stop)
+        else:
+            joined.append([start, stop])
+    return joined
 
 
 def this_node() -> str:

@@ -51,7 +51,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "restarting": "The server is restarting. Please try again in a minute.",
         "unavailable": "The server cannot start this now. Please try again in a minute.",
         "archive_name": "files.zip",
-        "unavailable": "This cannot be started right now. Please try again in a minute.",
         "eta_seconds": "less than a minute left",
         "eta_minutes": "about {minutes} min left",
         "eta_hours": "about {hours} h left",

@@ -37,7 +37,7 @@ class Tokens:
 
     def read_button(self, token: str, session_key: str | None) -> Any:
         payload, signed_at = self._load_timed(token)
-        _refuse_foreign(payload, session_key)
+        _refuse_foreign(payload, [session_key] if session_key else [])
         age = time.time() - signed_at
         if age > self._button_max_age or age < -SKEW:
             raise TokenRefused("expired")
@@ -47,18 +47,18 @@ class Tokens:
         """Sign a run for its owner. The run's row says how long, so every picture has the same."""
         return _text(self._run.dumps([digest(owner), run_id]))
 
-    def read_run(self, token: str, owner: str | None) -> str:
+    def read_run(self, token: str, owners: Sequence[str]) -> str:
         payload = _load(self._run, token)
-        _refuse_foreign(payload, owner)
+        _refuse_foreign(payload, owners)
         return str(payload[1])
 
     def for_file(self, run_id: str, index: int, owner: str) -> str:
         """Sign one file of a run for the run's owner; `index` -1 is all of them, as a ZIP."""
         return _text(self._file.dumps([digest(owner), run_id, index]))
 
-    def read_file(self, token: str, owner: str | None) -> tuple[str, int]:
+    def read_file(self, token: str, owners: Sequence[str]) -> tuple[str, int]:
         payload = _load(self._file, token)
-        _refuse_foreign(payload, owner)
+        _refuse_foreign(payload, owners)
         return str(payload[1]), int(payload[2])
 
     def sign_row(self, *values: str) -> str:
@@ -98,8 +98,8 @@ def _refuse_length(token: Any) -> None:
         raise TokenRefused("too long")
 
 
-def _refuse_foreign(payload: Any, owner: str | None) -> None:
-    if owner is None or not hmac.compare_digest(str(payload[0]), digest(owner)):
+def _refuse_foreign(payload: Any, owners: Sequence[str]) -> None:
+    if not any(hmac.compare_digest(str(payload[0]), digest(owner)) for owner in owners):
         raise TokenRefused("foreign")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -43,6 +43,8 @@ TOKEN_FIELD = "download_btn_token"  # a form field's name, not a secret
 NOT_OURS = frozenset((TOKEN_FIELD, "csrf_token"))
 LARGE = 1_000_000
 """Bytes from which the page is told that a download has begun, before it has ended."""
+
+Spans = Iterable[tuple[int, int]]
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +206,7 @@ class Doors:
             btn_uid=btn.uid,
             btn_name=btn.name or btn.btn_text,
             btn_revision=btn.revision,
-            owner=visitors.owner() or "",
+            owner=visitors.owner(),
             plan=json.dumps(plan),
             visit=_visit_text(visit),
             restart=btn.restart,
@@ -280,7 +282,7 @@ class Doors:
 
     def _own_run(self, action: str, token: Any) -> Run:
         try:
-            run_id = self._parts.tokens.read_run(token, visitors.owner())
+            run_id = self._parts.tokens.read_run(token, visitors.owners())
         except TokenRefused as error:
             raise Refusal(404, self._parts.texts["error_404"]) from error
         return self._run_still_allowed(action, run_id)
@@ -301,7 +303,7 @@ class Doors:
     def fetch(self, token: str) -> Response:
         """Send a file of a run, or all of them as a ZIP."""
         try:
-            run_id, index = self._parts.tokens.read_file(token, visitors.owner())
+            run_id, index = self._parts.tokens.read_file(token, visitors.owners())
         except TokenRefused as error:
             raise Refusal(404, self._parts.texts["error_404"]) from error
         run = self._run_still_allowed("fetch", run_id)
@@ -323,6 +325,7 @@ class Doors:
                 request,
                 on_started=lambda: self._note_start(run, index, stored),
                 on_complete=lambda: self._note_complete(run, index, stored),
+                on_part=lambda spans: self._note_parts(run, index, stored, spans),
                 cache=run.cache,
                 accel=self._parts.settings.accel,
             )
@@ -362,6 +365,10 @@ class Doors:
     def _note_start(self, run: Run, index: int, stored: Stored) -> None:
         if stored.size >= LARGE:
             self._note_fetch(run, index, "started")
+
+    def _note_parts(self, run: Run, index: int, stored: Stored, spans: Spans) -> None:
+        if self._parts.runs.note_parts(run.id, index, spans, stored.size):
+            self._note_complete(run, index, stored)
 
     def _note_complete(self, run: Run, index: int, stored: Stored) -> None:
         self._parts.files.mark_downloaded(stored.id)

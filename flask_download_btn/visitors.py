@@ -36,10 +36,17 @@ def user_id() -> str | None:
     return str(user.get_id())
 
 
-def owner() -> str | None:
-    """Return who may see what is started now; None for a visitor without a session."""
-    user = user_id()
-    if user is not None:
-        return f"user:{user}"[:160]
-    key = session_key()
-    return f"session:{key}"[:160] if key else None
+def owners() -> list[str]:
+    """Return all that this visitor is: the logged-in user first, and the session's key.
+
+    What somebody started before logging in is still theirs; what a user started is not the next
+    user's of the same browser.
+    """
+    user, key = user_id(), session_key()
+    found = [f"user:{user}"] if user is not None else []
+    return [name[:160] for name in (*found, *([f"session:{key}"] if key else []))]
+
+
+def owner() -> str:
+    """Return whose a run is that is started now."""
+    return owners()[0]
