@@ -38,6 +38,9 @@ FUNCTION_LISTS = tuple(LEADING_ARGUMENTS)
 registered_buttons: list[Any] = []
 """Every model that `DownloadBtnManager.register` has seen, of all apps in this process."""
 
+declared_functions: list[Any] = []
+"""Every function model. SQLAlchemy holds models weakly, and a button knows this one by its name."""
+
 
 def new_id() -> str:
     """Make an id of 128 bits that nobody guesses."""
@@ -283,6 +286,10 @@ class FunctionMixin:
     signature: Mapped[str] = mapped_column(String(64))
 
     _is_new = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        declared_functions.append(cls)
 
     def __init__(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         super().__init__()
