@@ -15,7 +15,7 @@ from .html import Html
 from .parts import NamedButton, Parts
 from .protocols import Runner, Storage
 from .settings import Settings
-from .tables import file_table, run_table
+from .tables import chore_table, file_table, run_table
 from .views import make_blueprint
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -187,6 +187,7 @@ class DownloadBtnManager:
 def _declare_tables(db: Any) -> None:
     run_table(db.metadata)
     file_table(db.metadata)
+    chore_table(db.metadata)
 
 
 def _place(button: NamedButton) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import Engine as DatabaseEngine
 from . import references, signals
 from .buttons import Buttons
 from .channel import Channel
+from .chores import Chores
 from .database import Database
 from .engine import Engine
 from .errors import ConfigurationError, ReferenceRefused
@@ -31,7 +32,7 @@ from .runners.inline import InlineRunner
 from .runs import Run, Runs
 from .settings import Settings
 from .storage.local import LocalStorage
-from .tables import file_table, run_table
+from .tables import chore_table, file_table, run_table
 from .texts import with_overrides
 from .tokens import Tokens
 
@@ -126,6 +127,10 @@ class Parts:
         )
 
     @cached_property
+    def chores(self) -> Chores:
+        return Chores(self.database, chore_table(self.db.metadata))
+
+    @cached_property
     def buttons(self) -> Buttons:
         return Buttons(self.database, self.db, self._button_model())
 
@@ -214,7 +219,9 @@ class Parts:
         return self._function_of(step), tuple(args), kwargs
 
     def prune(self) -> None:
-        """Delete what has outlived its time."""
+        """Delete what has outlived its time, unless another process has just done so."""
+        if not self.chores.take("prune", self.settings.prune):
+            return
         self.files.prune(self.runs.is_live)
         if self.settings.run_retention:
             self.runs.prune(self.settings.run_retention)

@@ -1,4 +1,4 @@
-"""The tables that every app has: runs and stored files, written by Core statements alone."""
+"""The tables that every app has: runs, stored files, chores; written by Core statements alone."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
 
 RUN_TABLE = "download_btn_run"
 FILE_TABLE = "download_btn_file"
+CHORE_TABLE = "download_btn_chore"
 
 
 def run_table(metadata: MetaData) -> Table:
@@ -84,4 +85,16 @@ def file_table(metadata: MetaData) -> Table:
         Column("started_at", Float),
         Column("downloaded_at", Float),
         Column("expires_at", Float),
+    )
+
+
+def chore_table(metadata: MetaData) -> Table:
+    """Declare the table of chores, once for each metadata."""
+    if CHORE_TABLE in metadata.tables:
+        return metadata.tables[CHORE_TABLE]
+    return Table(
+        CHORE_TABLE,
+        metadata,
+        Column("name", String(32), primary_key=True),
+        Column("taken_at", Float, nullable=False),
     )
