@@ -382,7 +382,7 @@ class Files:
         self, report: PruneReport, known: set[str], held: set[str], dry_run: bool
     ) -> None:
         lost = list(known - held)
-        if len(lost) > MANY_LOST and len(lost) > len(known) / 2:
+        if lost and (not held or len(lost) > max(MANY_LOST, len(known) / 2)):
             # A disk that is not mounted, rather than so many lost files.
             logger.error("%d of %d stored files are not in the storage.", len(lost), len(known))
             return
@@ -598,11 +598,13 @@ def _path_chunks(path: Path, filename: str) -> Generator[bytes, None, None]:
         raise OutputRefused(
             f"File({filename!r}) cannot read {str(path)!r}: {error.strerror}."
         ) from error
-    with os.fdopen(handle, "rb", buffering=0, closefd=True) as source:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OutputRefused(f"File({filename!r}) was given {str(path)!r}, which is no file.")
-        while chunk := source.read(CHUNK):
+        while chunk := os.read(handle, CHUNK):
             yield chunk
+    finally:
+        os.close(handle)
 
 
 def _read_chunks(source: Any, filename: str) -> Generator[bytes, None, None]:
