@@ -413,10 +413,6 @@ class _JSONColumn(TypeDecorator[Any]):
     def __init__(self) -> None:
         super().__init__(none_as_null=True)
 
-    def coerce_compared_value(self, op: Any, value: Any) -> Any:
-        # Without this, column["a"]["b"] would encode the "a" as JSON too.
-        return self.impl_instance.coerce_compared_value(op, value)
-
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else _encoded(value)
 

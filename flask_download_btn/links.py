@@ -76,12 +76,12 @@ def decode_data_url(url: str, limit: int | None) -> tuple[str, bytes]:
     The type carries a charset only where the URL says one that is not UTF-8.
     """
     mimetype, payload, is_base64 = _read_data_url(url, what="data URL")
-    # Asked before decoding, so that a giant costs no second copy of itself.
-    if limit is not None and _least_size(payload, is_base64) > limit:
-        _refuse_size(url, limit)
     content = base64.b64decode(_padded(payload)) if is_base64 else unquote_to_bytes(payload)
     if limit is not None and len(content) > limit:
-        _refuse_size(url, limit)
+        raise LinkRefused(
+            f"The data URL {_shown(url)} holds more than the {limit} bytes that are allowed. "
+            "Hand over a File instead, which has no such limit."
+        )
     return mimetype, content
 
 
@@ -237,23 +237,11 @@ def _padded(payload: str) -> str:
     return text + "=" * (-len(text) % 4)
 
 
-def _least_size(payload: str, is_base64: bool) -> int:
-    characters = len(payload) - 2 * payload.count("%")
-    return (characters - 2) * 3 // 4 if is_base64 else characters
-
-
 def _unescaped(payload: str) -> str:
     if "%" not in payload:
         return payload
     # Letters that are not ASCII stay such, and are then no base64.
     return unquote_to_bytes(payload).decode("latin-1")
-
-
-def _refuse_size(url: str, limit: int) -> NoReturn:
-    raise LinkRefused(
-        f"The data URL {_shown(url)} holds more than the {limit} bytes that are allowed. "
-        "Hand over a File instead, which has no such limit."
-    )
 
 
 def _refuse(what: str, url: str, reason: str, *, data: bool) -> NoReturn:

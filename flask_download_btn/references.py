@@ -194,24 +194,25 @@ def _main_name() -> str | None:
 
 @functools.lru_cache(maxsize=8)
 def _dotted(file: str, entries: tuple[str, ...]) -> str | None:
-    # A script that is a symlink is found from where it is called, or from where it lies.
-    candidates = [
-        (len(folder), parts)
-        for real in (os.path.abspath, os.path.realpath)
-        for folder in (str(real(entry or os.curdir)) for entry in entries)
-        if (parts := _parts_below(folder, str(real(file)))) is not None
-    ]
-    parts = max(candidates, default=(0, None), key=lambda candidate: candidate[0])[1]
-    return ".".join(parts) if parts else None
+    # A script that is a symlink has its own name where it is found, else that of its target.
+    for real in (os.path.abspath, os.path.realpath):
+        folders = sorted((str(real(entry or os.curdir)) for entry in entries), key=len)
+        found = [parts for folder in folders if (parts := _parts_below(folder, str(real(file))))]
+        if found:
+            return ".".join(found[-1])
+    return None
 
 
-def _parts_below(folder: str, file: str) -> tuple[str, ...] | None:
+def _parts_below(folder: str, file: str) -> list[str]:
     stem, extension = os.path.splitext(file)
     prefix = folder if folder.endswith(os.sep) else folder + os.sep
-    if extension != ".py" or not stem.startswith(prefix):
-        return None
-    parts = tuple(stem[len(prefix) :].split(os.sep))
-    return parts if all(part.isidentifier() and part not in _MAIN_MODULES for part in parts) else ()
+    parts = stem[len(prefix) :].split(os.sep) if stem.startswith(prefix) else []
+    can_import = extension == ".py" and all(map(_is_module_name, parts))
+    return parts if can_import else []
+
+
+def _is_module_name(part: str) -> bool:
+    return part.isidentifier() and part not in _MAIN_MODULES
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -469,7 +470,7 @@ class _Writer:
         return {"enum": [self._class_name(type(value), path), member]}
 
     def _encode_model(self, state: InstanceState[Any], path: str, depth: int) -> Any:
-        if state.identity is None or state.deleted or state.was_deleted:
+        if state.identity is None or state.was_deleted:
             self._refuse(
                 path,
                 f"is a {state.class_.__name__} that is not in the database, so that no other "

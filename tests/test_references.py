@@ -466,6 +466,12 @@ def test_a_program_behind_a_symlink_has_its_name(project: Path, tmp_path: Path) 
     assert run("current/app.py", folder=project).startswith("app:create ")
 
 
+def test_a_symlink_that_can_be_imported_is_a_module_of_its_own(project: Path) -> None:
+    (project / "link.py").symlink_to(project / "shop" / "app.py")
+    assert run("link.py", folder=project, path=str(project)).startswith("link:create ")
+    assert run("link.py", folder=project).startswith("app:create ")
+
+
 def test_the_longest_path_entry_decides(project: Path) -> None:
     assert run("shop/app.py", folder=project, path=str(project)).startswith("app:create ")
 
@@ -842,6 +848,8 @@ def test_giant_numbers_are_refused_at_once(value: Any) -> None:
         "Infinity",
         "1" * 5000,
         "-" + "1" * 5000,
+        "1" * (MAX_DIGITS + 2),
+        '"' + "x" * MAX_CHARACTERS + '"',
         "[" * 100_000,
         "[" * 100_000 + "]" * 100_000,
         "[" * 120 + "]" * 120,
