@@ -1,6 +1,6 @@
 """Start 300 runs at once, of 100 reports in a second each, and measure until the last has ended.
 
-Usage: python bench/runs.py [--mode threading|gevent|gunicorn] [--rounds 3] [--runs 300] [--postgres]
+Usage: python bench/runs.py [--mode threading|gevent|gunicorn] [--rounds N] [--postgres]
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import sqlalchemy
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH.parent / "tests"))
 
-import databases
-from processes import app_server
+import databases  # noqa: E402  # the tests' own servers serve us too
+from processes import app_server  # noqa: E402
 
 SERVERS = {"threading": "werkzeug", "gevent": "gevent", "gunicorn": "gunicorn"}
 TARGETS = {"threading": 1.5, "gunicorn": 1.5, "gevent": 1.2}
