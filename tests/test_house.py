@@ -25,13 +25,13 @@ FLOORS = (
     tokens references runs files chores buttons lives pictures models outflow archive work
     storage/memory storage/local storage/object_store storage/__init__
     """,
-    # 2: what happens to a run, how a file leaves
+    # 2: what happens to a run, how pictures and files leave, and all of it put together
     """
     runners/inline runners/background runners/celery runners/__init__
-    delivery pulse engine parts
+    delivery channel pulse engine parts
     """,
     # 3: the doors
-    "visitors html channel views doctor cli",
+    "visitors html views doctor cli",
     # 4: the wiring
     "manager testing",
     # 5: the public names
