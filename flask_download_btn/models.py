@@ -135,7 +135,6 @@ class DownloadBtnMixin:
     downloaded: Mapped[bool] = mapped_column(Boolean)
 
     arguments: ClassVar[str | None] = None
-    _function_model: ClassVar[Any] = None
     _job: ClassVar[Job] = NO_JOB
     _defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"btn_text": "Download", "cache": "no-store", "downloaded": False, "restart": False}
@@ -408,7 +407,5 @@ def supply(db: Any) -> Any:
     class Function(FunctionMixin, db.Model):  # type: ignore[misc]
         id: Mapped[int] = mapped_column(Integer, primary_key=True)
 
-    # SQLAlchemy's registry alone would let it be collected before the first click needs it.
-    DownloadBtn._function_model = Function
     registered_buttons.append(DownloadBtn)
     return DownloadBtn
