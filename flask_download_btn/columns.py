@@ -283,8 +283,6 @@ class DownloadsList(TrackedList):
     __copy__ = copy
 
 
-DownloadList = DownloadsList
-
 _PLAIN = frozenset({str, int, bool})
 
 
