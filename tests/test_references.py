@@ -825,7 +825,7 @@ def test_size_is_bounded(value: Any) -> None:
         ReferenceRefused, match=r"^(Argument 0|The arguments) of 'app:f' (is|are) larger"
     ):
         dump_arguments((value,), {}, "app:f")
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 10
 
 
 @pytest.mark.parametrize(
@@ -835,7 +835,7 @@ def test_giant_numbers_are_refused_at_once(value: Any) -> None:
     start = time.perf_counter()
     with pytest.raises(ReferenceRefused, match=f"more than {MAX_DIGITS} digits"):
         dump([value])
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 2
 
 
 @pytest.mark.parametrize(
