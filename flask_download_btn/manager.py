@@ -43,6 +43,8 @@ class DownloadBtnManager:
         self.btn_template = btn_template
         self.progress_template = progress_template
         self._named: dict[str, NamedButton] = {}
+        # Until an app is there, its models may still be on their way: none are supplied.
+        self._is_open = False
         self._authorize: Callable[[str, Any], Any] | None = None
         self._collect: Callable[[], Any] | None = None
         if db is not None:
@@ -78,7 +80,7 @@ class DownloadBtnManager:
             )
             self._refuse_namesake(button)
             self._named[button.name] = button
-            if self.db is not None:
+            if self._is_open:
                 self._button_model()
             return function
 
@@ -154,6 +156,7 @@ class DownloadBtnManager:
                 " 'DownloadBtnManager(app, db=db)'."
             )
         _declare_tables(self.db)
+        self._is_open = True
         if self._named:
             self._button_model()
 
