@@ -1,0 +1,38 @@
+"""Make the database ready: SQLite's settings, the tables, and some orders to export."""
+
+import random
+import sqlite3
+
+from sqlalchemy import event, func, select
+
+from .extensions import db
+from .models import Order
+
+CUSTOMERS = ("Ada", "Barbara", "Edsger", "Grace", "Katherine", "Linus", "Margaret", "Tim")
+
+
+def prepare(app):
+    """Several processes prepare one database one after the other: `gunicorn --preload`."""
+    with app.app_context():
+        event.listen(db.engine, "connect", set_up_sqlite)
+        db.create_all()
+        if not db.session.scalar(select(func.count(Order.id))):
+            db.session.add_all(some_orders())
+            db.session.commit()
+
+
+def set_up_sqlite(connection, record):
+    if isinstance(connection, sqlite3.Connection):
+        # Readers do not wait for the writer, and writers wait for each other instead of failing.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA busy_timeout = 15000")
+
+
+def some_orders():
+    dice = random.Random(1)
+    return [
+        Order(year=year, customer=dice.choice(CUSTOMERS), cents=dice.randint(500, 50_000))
+        for year in (2025, 2026)
+        for _ in range(400)
+    ]
