@@ -114,7 +114,7 @@ class Meter:
         """Go on in a stage; other words for it begin another."""
         if percent.__class__ not in FAST_PERCENTS:
             percent = as_percent(percent)
-        if stage != self.stage and stage != "":
+        if stage != self.stage and stage:
             return self.reset(stage, percent)
         self.percent = percent
         if monotonic() >= self.due:
