@@ -88,9 +88,10 @@ class Pulse:
             self._wake.set()
 
     def announce(self, run_id: str) -> None:
-        """Have watchers told of what has just been committed."""
-        self._ended.append(run_id)
-        self._wake.set()
+        """Have watchers told of what has just been committed; who comes later looks by himself."""
+        if self._publisher.is_watched(run_id):
+            self._ended.append(run_id)
+            self._wake.set()
 
     def _loop(self) -> None:
         wake = self._wake
@@ -112,12 +113,16 @@ class Pulse:
         while self._ended:
             self._tell_committed(self._ended.popleft())
         # Only now: a run that was told to have ended is no longer among them.
-        lives = [live for live in self._lives if not live.is_lost]
-        for live in lives:
-            self._told.setdefault(live.run.id, Teller(live)).tell(self._publisher, self._pictures)
-        gone = self._told.keys() - {live.run.id for live in lives}
-        for run_id in gone:
-            del self._told[run_id]
+        lives = {live.run.id: live for live in self._lives if self._is_worth_telling(live)}
+        # A run that nobody watches has no teller, so that it costs the others nothing.
+        self._told = {
+            run_id: self._told.get(run_id) or Teller(live) for run_id, live in lives.items()
+        }
+        for teller in self._told.values():
+            teller.tell(self._publisher, self._pictures)
+
+    def _is_worth_telling(self, live: Live) -> bool:
+        return not live.is_lost and self._publisher.is_watched(live.run.id)
 
     def _tell_committed(self, run_id: str) -> None:
         if self._publisher.is_watched(run_id):
@@ -194,8 +199,6 @@ class Teller:
 
     def tell(self, publisher: Publisher, pictures: Pictures) -> None:
         self.has_news_later = False
-        if not publisher.is_watched(self._live.run.id):
-            return
         meter = self._live.meter
         seen = (meter.stage_no, meter.stage, meter.percent)
         if seen == self._last:
