@@ -88,6 +88,11 @@ class Buttons:
         query = select(self._table.c.revision).where(self._table.c.uid == uid)
         return self._database.read(lambda c: c.execute(query).scalar_one_or_none())
 
+    def lock(self, connection: Connection, uid: str) -> None:
+        """Have other runs of the button wait until the caller's transaction has ended."""
+        table = self._table
+        connection.execute(select(table.c.uid).where(table.c.uid == uid).with_for_update())
+
     def keep_downloads(self, connection: Connection, uid: str, downloads: list[Any]) -> None:
         """Write a button's cached downloads in the caller's transaction."""
         table = self._table

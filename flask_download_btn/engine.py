@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -124,23 +125,51 @@ class Engine:
         return True
 
     def _commit(self, work: Work, outcome: Outcome) -> bool:
-        is_ready = outcome.state == runs.READY
-        seq = work.live.next_seq()
+        run, seq = work.run, work.live.next_seq()
+        twins: dict[str, str] = {}
 
         def write(connection: Connection) -> bool:
-            if not self._runs.end(connection, work.run, outcome, seq):
-                return False
-            for stored in work.stored if is_ready else ():
-                self._files.add(connection, stored)
-            if is_ready and work.kept_downloads is not None:
-                self._buttons.keep_downloads(connection, work.run.btn_uid, work.kept_downloads)
-                self._files.release(connection, work.replaced)
+            twins.clear()
+            if outcome.state == runs.READY:
+                twins.update(self._twins(connection, work))
+            ended = replace(outcome, files=_by_twins(outcome.files, twins))
+            if not self._runs.end(connection, run, ended, seq):
+                # The connection may have broken after a commit that did arrive.
+                return self._runs.is_ended_by(connection, run, seq)
+            if outcome.state == runs.READY:
+                self._add_files(connection, work, twins)
             return True
 
         is_ended = self._database.write(write)
-        if is_ended and not is_ready:
-            work.discard()
+        if is_ended:
+            work.discard(only=None if outcome.state != runs.READY else twins)
         return is_ended
+
+    def _add_files(self, connection: Connection, work: Work, twins: Mapping[str, str]) -> None:
+        for stored in work.stored:
+            if stored.id not in twins:
+                self._files.add(connection, stored)
+        if work.kept_downloads is not None:
+            kept = _by_twins(work.kept_downloads, twins)
+            self._buttons.keep_downloads(connection, work.run.btn_uid, kept)
+            replaced = [file_id for file_id in work.replaced if file_id not in twins.values()]
+            self._files.release(connection, replaced)
+
+    def _twins(self, connection: Connection, work: Work) -> dict[str, str]:
+        """Find what another run of the button has cached meanwhile: of two copies one is kept."""
+        cached = [stored for stored in work.stored if stored.cached]
+        if not cached:
+            return {}
+        self._buttons.lock(connection, work.run.btn_uid)
+        theirs = self._files.kept_in(connection, work.run.btn_uid)
+        since = work.run.claimed_at or 0.0
+        return {
+            mine.id: other.id
+            for mine in cached
+            for other in theirs
+            if other.source == mine.source
+            and (mine.source or (other.name == mine.name and other.made_at > since))
+        }
 
     def _outcome(self, work: Work) -> Outcome:
         try:
@@ -195,3 +224,12 @@ class Engine:
             callback=own_page(work.own_value("callback"), work.run.root),
             archive=work.own_value("archive"),
         )
+
+
+def _by_twins(items: Iterable[Any], twins: Mapping[str, str]) -> list[Any]:
+    return [
+        {**item, "file": twins.get(item["file"], item["file"])}
+        if isinstance(item, Mapping) and "file" in item
+        else item
+        for item in items
+    ]

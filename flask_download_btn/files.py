@@ -227,10 +227,11 @@ class Files:
 
     def cached_by(self, btn_uid: str) -> list[Stored]:
         """Return the files that live with a button, but for those that were released."""
-        table = self._table
-        return self._select(
-            table.c.btn_uid == btn_uid, table.c.cached.is_(True), table.c.expires_at.is_(None)
-        )
+        return self._select(*self._is_kept_by(btn_uid))
+
+    def kept_in(self, connection: Connection, btn_uid: str) -> list[Stored]:
+        """Return what `cached_by` returns, as the caller's transaction sees it."""
+        return self._select_in(connection, *self._is_kept_by(btn_uid))
 
     def cached_of(self, btn_uid: str, source: str) -> Stored | None:
         """Return the file that a button's data: URL was decoded into."""
@@ -238,11 +239,17 @@ class Files:
         return found[-1] if found else None
 
     def _select(self, *conditions: ColumnElement[bool]) -> list[Stored]:
+        return self._database.read(lambda connection: self._select_in(connection, *conditions))
+
+    def _select_in(self, connection: Connection, *conditions: ColumnElement[bool]) -> list[Stored]:
         table = self._table
         columns = [table.c[field.name] for field in fields(Stored)]
         query = select(*columns).where(*conditions).order_by(table.c.made_at, table.c.key)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [Stored(*row) for row in rows]
+        return [Stored(*row) for row in connection.execute(query)]
+
+    def _is_kept_by(self, btn_uid: str) -> list[ColumnElement[bool]]:
+        table = self._table
+        return [table.c.btn_uid == btn_uid, table.c.cached.is_(True), table.c.expires_at.is_(None)]
 
     def _is_alive(self) -> ColumnElement[bool]:
         expires_at = self._table.c.expires_at

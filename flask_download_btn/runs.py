@@ -194,6 +194,17 @@ class Runs:
             **self._ended(outcome),
         )
 
+    def is_ended_by(self, connection: Connection, run: Run, seq: int) -> bool:
+        """Tell whether it was this attempt, in this process, that ended the run."""
+        table = self._table
+        query = select(table.c.id).where(
+            table.c.id == run.id,
+            table.c.attempt == run.attempt,
+            table.c.seq == seq,
+            table.c.state.in_(ENDED),
+        )
+        return connection.execute(query).first() is not None
+
     def end_queued(self, run_id: str, outcome: Outcome) -> bool:
         """End a run that nobody has claimed."""
         guard = [self._table.c.id == run_id, self._table.c.state == QUEUED]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ def click(
 
 
 def _token(client: FlaskClient, parts: Parts, btn: Any, arguments: Mapping[str, Any]) -> str:
-    # The token that a page would carry, for the session that this client has.
+    # The token that a page would carry; each client is a visitor with a session of their own.
     with client.session_transaction() as session:
-        key = session.setdefault(visitors.SESSION_KEY, "test-visitor")
+        key = session.setdefault(visitors.SESSION_KEY, secrets.token_urlsafe(16))
     with parts.app.app_context():
         if isinstance(btn, str):
             btn = parts.html(btn, **arguments)

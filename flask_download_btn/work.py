@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import logging
 import mimetypes
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Container, Coroutine, Generator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -134,11 +134,12 @@ class Work:
         mine = (stored for stored in self.stored if stored.id == file_id)
         return next(mine, None) or self._files.find(file_id)
 
-    def discard(self) -> None:
-        """Delete what was made; a run that did not end well leaves nothing."""
+    def discard(self, only: Container[str] | None = None) -> None:
+        """Delete what was made, or only the files with these ids."""
         for stored in self.stored:
-            self._files.discard(stored)
-        self.stored.clear()
+            if only is None or stored.id in only:
+                self._files.discard(stored)
+        self.stored = []
 
     def _with_cached(self, downloads: list[Any]) -> list[Any]:
         # A file that is made again takes the place of the one with its name.

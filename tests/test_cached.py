@@ -1,0 +1,125 @@
+"""Test what a button keeps: made once, whoever clicks first, and replaced only by what is whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+from flask_download_btn import DownloadBtnManager, DownloadError, File
+from flask_download_btn.testing import EndedRun, click
+
+TOGETHER = 4
+
+
+class Site:
+    """An app whose buttons keep what they make; its functions wait for each other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.app = Flask(__name__)
+        self.app.config.update(
+            SECRET_KEY="a long and random value",
+            SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder / 'app.db'}",
+            DOWNLOAD_BTN_FOLDER=str(folder / "files"),
+        )
+        self.folder = folder / "files"
+        self.db = SQLAlchemy(self.app)
+        self.manager = DownloadBtnManager(self.app, self.db)
+        self.meeting = threading.Barrier(TOGETHER)
+        self.calls: list[str] = []
+
+    def click_together(self, name: str) -> list[EndedRun]:
+        ended: list[EndedRun] = []
+
+        def visit() -> None:
+            ended.append(click(self.app.test_client(), name))
+
+        visitors = [threading.Thread(target=visit) for _ in range(TOGETHER)]
+        for visitor in visitors:
+            visitor.start()
+        for visitor in visitors:
+            visitor.join()
+        return ended
+
+    def stored(self) -> list[Path]:
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+
+    @site.manager.button()
+    def by_file(btn):
+        site.calls.append("by_file")
+        if not btn.downloaded:
+            number = site.meeting.wait(timeout=30)
+            yield File(b"copy %d" % number, "copy.txt", cached=True)
+
+    @site.manager.button()
+    def by_url(btn):
+        if not btn.downloaded:
+            site.meeting.wait(timeout=30)
+            btn.downloads = [("data:text/plain,hello", "hello.txt")]
+            site.db.session.commit()
+
+    @site.manager.button()
+    def fails_later(btn):
+        site.calls.append("fails_later")
+        yield File(b"version %d" % len(site.calls), "version.txt", cached=True)
+        if len(site.calls) == 2:
+            raise DownloadError("Not today.")
+
+    with site.app.app_context():
+        site.db.create_all()
+    yield site
+    with site.app.app_context():
+        site.db.engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["by_file", "by_url"])
+def test_first_clicks_together_keep_one_file_and_all_get_it(site: Site, name: str):
+    together = site.click_together(name)
+
+    contents = {run.files[0].read() for run in together}
+    assert [run.state for run in together] == ["ready"] * TOGETHER
+    assert len(contents) == 1
+    assert len(site.stored()) == 1
+
+
+def test_a_second_click_gets_what_the_button_keeps(site: Site):
+    first = site.click_together("by_file")[0].files[0].read()
+
+    again = click(site.app.test_client(), "by_file")
+
+    assert again.files[0].read() == first
+    assert len(site.stored()) == 1
+
+
+def test_a_run_that_fails_leaves_the_kept_file_in_place(site: Site):
+    client = site.app.test_client()
+    click(client, "fails_later")
+
+    failed = click(client, "fails_later")
+    parts = site.app.extensions["download_btn_manager"]
+    with site.app.app_context():
+        btn = parts.buttons.named("fails_later", parts.html("fails_later").arguments)
+        kept = parts.files.find(btn.downloads[0]["file"])
+
+    assert (failed.state, failed.message) == ("failed", "Not today.")
+    with parts.storage.open(kept.key) as file:
+        assert file.read() == b"version 1"
+    assert len(site.stored()) == 1
+
+
+def test_a_file_that_is_made_again_takes_the_place_of_the_one_with_its_name(site: Site):
+    client = site.app.test_client()
+    for _ in range(3):
+        latest = click(client, "fails_later")
+
+    assert [file.name for file in latest.files] == ["version.txt"]
+    assert latest.files[0].read() == b"version 3"
