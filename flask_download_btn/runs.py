@@ -7,10 +7,12 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import MultiDict
 
@@ -25,6 +27,9 @@ ENDED = (READY, FAILED, CANCELLED, EXPIRED)
 
 MOST_ATTEMPTS = 3
 """Starts of a run whose process keeps dying, before it is taken for the cause."""
+
+MOST_RACES = 100
+"""Times that a click looks again because another one was quicker."""
 
 SEQ_OF_ATTEMPT = 1_000_000_000
 """Pictures are numbered in order, and those of a later attempt come after all of an earlier one."""
@@ -156,33 +161,28 @@ class Runs:
         self._live_limit = live_limit
         self._new_id = new_id
         self._columns = [table.c[name] for name in Run.__dataclass_fields__ if name in table.c]
+        self._statements = _Statements(table, self._columns, database.now)
 
     # -- made, claimed, ended ------------------------------------------------------------------
 
     def make(self, click: Click) -> tuple[Run, bool]:
         """Make a queued run, or find the live one of the same click; tell which."""
         live_key = _hash(click.owner, click.btn_uid, click.sameness)
-        while True:
-            found = self._live_with(live_key)
-            if found:
-                return found, False
-            run = self._insert(click, live_key)
-            if run:
-                return run, True
+
+        def work(connection: Connection) -> tuple[Run, bool]:
+            return self._found_or_inserted(connection, click, live_key)
+
+        for _ in range(MOST_RACES):
+            # Another click may take the place, or be the same click: then look again.
+            with suppress(IntegrityError):
+                return self._database.write(work)
+        return self._database.write(work)
 
     def claim(self, run_id: str) -> Run | None:
         """Take a queued run for this process; only one gets it."""
-        table = self._table
-        return self._change(
-            run_id,
-            [table.c.state == QUEUED],
-            state=RUNNING,
-            attempt=table.c.attempt + 1,
-            seq=(table.c.attempt + 1) * SEQ_OF_ATTEMPT,
-            node=this_node(),
-            claimed_at=self._database.now,
-            beat_at=self._database.now,
-        )
+        statement = self._statements.claim
+        parameters = {"run_id": run_id, "our_node": this_node()}
+        return self._database.write(lambda c: self._changed(c, statement, parameters))
 
     def end(self, connection: Connection, run: Run, outcome: Outcome, seq: int) -> bool:
         """End a claimed run inside the caller's transaction; False if it is no longer ours."""
@@ -338,7 +338,7 @@ class Runs:
 
     def find(self, run_id: str) -> Run | None:
         """Return a run by its id."""
-        return self._one(self._table.c.id == run_id)
+        return self._database.read(lambda c: self._found(c, self._statements.find, run_id=run_id))
 
     def is_live(self, run_id: str) -> bool:
         run = self.find(run_id)
@@ -395,15 +395,29 @@ class Runs:
 
     # -- how -----------------------------------------------------------------------------------
 
-    def _insert(self, click: Click, live_key: str) -> Run | None:
+    def _found_or_inserted(
+        self, connection: Connection, click: Click, live_key: str
+    ) -> tuple[Run, bool]:
+        live = connection.execute(self._statements.live_of, {"whose": click.owner}).all()
+        if any(row.live_key == live_key for row in live):
+            found = self._found(connection, self._statements.find_live, which=live_key)
+            if found:
+                return found, False
+        place_key = self._free_place(click.owner, {row.place_key for row in live})
         run_id = self._new_id()
-        values: dict[str, Any] = {
+        values = self._first_values(run_id, click, live_key=live_key, place_key=place_key)
+        connection.execute(self._statements.insert, values)
+        run = self._found(connection, self._statements.find, run_id=run_id)
+        assert run is not None, "A row is there for the transaction that has inserted it."
+        return run, True
+
+    def _first_values(self, run_id: str, click: Click, **keys: str | None) -> dict[str, Any]:
+        return {
             "id": run_id,
             "btn_uid": click.btn_uid,
             "btn_name": click.btn_name,
             "btn_revision": click.btn_revision,
             "owner": click.owner,
-            "live_key": live_key,
             "state": QUEUED,
             "attempt": 0,
             "node": this_node(),
@@ -416,31 +430,12 @@ class Runs:
             "fetched": {},
             "callback": click.callback,
             "archive": click.archive,
-            "made_at": self._database.now,
-            "beat_at": self._database.now,
+            **keys,
         }
 
-        def work(connection: Connection) -> Run:
-            place_key = self._free_place(connection, click.owner)
-            insert = self._table.insert().values(place_key=place_key, **values)
-            connection.execute(insert)
-            return self._select(connection, self._table.c.id == run_id)[0]
-
-        try:
-            return self._database.write(work)
-        except IntegrityError:
-            # Another click took the place, or is the same click. Who it was, `make` looks up.
-            return None
-
-    def _free_place(self, connection: Connection, owner: str) -> str | None:
+    def _free_place(self, owner: str, taken: set[str | None]) -> str | None:
         if not self._live_limit:
             return None
-        table = self._table
-        taken = set(
-            connection.execute(
-                select(table.c.place_key).where(table.c.owner == owner, table.c.state.in_(LIVE))
-            ).scalars()
-        )
         for place in range(self._live_limit):
             key = _hash(owner, "place", str(place))
             if key not in taken:
@@ -473,8 +468,21 @@ class Runs:
         statement = update(self._table).where(*guard).values(**values)
         return bool(connection.execute(statement).rowcount)
 
-    def _live_with(self, live_key: str) -> Run | None:
-        return self._one(self._table.c.live_key == live_key)
+    def _changed(
+        self, connection: Connection, statement: Any, parameters: dict[str, Any]
+    ) -> Run | None:
+        """Carry a guarded UPDATE out; return the run as it then is, None if the guard held."""
+        if connection.dialect.update_returning:
+            statement = self._statements.returning(statement)
+            return self._found(connection, statement, **parameters)
+        if not connection.execute(statement, parameters).rowcount:
+            return None
+        return self._found(connection, self._statements.find, run_id=parameters["run_id"])
+
+    @staticmethod
+    def _found(connection: Connection, statement: Any, **parameters: Any) -> Run | None:
+        row = connection.execute(statement, parameters).mappings().first()
+        return Run(**row) if row else None
 
     def _find_live(self, which: Any) -> list[Run]:
         return self._many(and_(self._table.c.state.in_(LIVE), which), 1000)
@@ -504,9 +512,47 @@ def _joined(spans: Iterable[Sequence[int]]) -> list[list[int]]:
     return joined
 
 
+class _Statements:
+    """What every click says to the database, built once: that costs ten times what running does."""
+
+    def __init__(self, table: Table, columns: Sequence[Any], now: Any) -> None:
+        is_it = table.c.id == bindparam("run_id")
+        next_attempt = table.c.attempt + 1
+        self._columns = columns
+        self._returning: dict[Any, Any] = {}
+        self.find = select(*columns).where(is_it)
+        self.find_live = select(*columns).where(table.c.live_key == bindparam("which"))
+        self.live_of = select(table.c.live_key, table.c.place_key).where(
+            table.c.owner == bindparam("whose"), table.c.state.in_(LIVE)
+        )
+        self.insert = table.insert().values(made_at=now, beat_at=now)
+        self.claim = (
+            update(table)
+            .where(is_it, table.c.state == QUEUED)
+            .values(
+                state=RUNNING,
+                attempt=next_attempt,
+                seq=next_attempt * SEQ_OF_ATTEMPT,
+                node=bindparam("our_node"),
+                claimed_at=now,
+                beat_at=now,
+            )
+        )
+
+    def returning(self, statement: Any) -> Any:
+        """Have an UPDATE return the row that it has changed."""
+        if statement not in self._returning:
+            self._returning[statement] = statement.returning(*self._columns)
+        return self._returning[statement]
+
+
 def this_node() -> str:
     """Name this process so that another on the same host can tell whether it lives."""
-    pid = os.getpid()
+    return _node_of(os.getpid())
+
+
+@cache
+def _node_of(pid: int) -> str:
     return f"{socket.gethostname()}/{pid}/{_started_at(pid)}"
 
 
