@@ -47,8 +47,6 @@ def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def quickstart(tmp_path: Path) -> Path:
-    if not README.exists():
-        pytest.skip("The README is not written yet.")
     files = write_files(README, tmp_path)
     assert tmp_path / "app.py" in files, "The README shows no '<!-- file: app.py -->'."
     return tmp_path / "app.py"
