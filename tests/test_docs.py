@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import ROOT
-from readme import Block, blocks_of
+from published import run
+from readme import Block, blocks_of, files_of, write_files
 
 PACKAGE = ROOT / "flask_download_btn"
-PAGES = [
-    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))) if page.exists()
-]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 WORDS = "\n".join(page.read_text() for page in PAGES)
+APPS = [page for page in PAGES if "templates/index.html" in files_of(page.read_text())]
+PREFIX = "DOWNLOAD_BTN_"
 EVENTS = ("start", "change", "ready", "failed", "done")
-
-if not PAGES:
-    pytest.skip("No docs are written yet.", allow_module_level=True)
-
-
-def sources() -> str:
-    return "\n".join(path.read_text() for path in sorted(PACKAGE.rglob("*.py")))
 
 
 def undocumented(names: set[str]) -> list[str]:
@@ -36,17 +34,20 @@ def test_every_public_name_is_documented():
     assert not undocumented(set(flask_download_btn.__all__))
 
 
-def test_every_setting_is_documented():
-    settings = set(re.findall(r"\bDOWNLOAD_BTN_[A-Z_]*[A-Z]\b", sources()))
+def test_the_table_of_settings_is_true():
+    from flask_download_btn.settings import Settings
 
-    assert settings, "No settings were found in the package: this test looks at the wrong thing."
-    assert not undocumented(settings)
+    assert settings_of((ROOT / "docs" / "settings.md").read_text()) == {
+        PREFIX + name.upper(): value for name, value in asdict(Settings()).items()
+    }
 
 
-def test_no_setting_is_documented_that_does_not_exist():
-    documented = set(re.findall(r"\bDOWNLOAD_BTN_[A-Z_]*[A-Z]\b", WORDS))
+def test_no_setting_is_mentioned_that_does_not_exist():
+    from flask_download_btn.settings import Settings
 
-    assert sorted(documented - set(re.findall(r"\bDOWNLOAD_BTN_[A-Z_]*[A-Z]\b", sources()))) == []
+    mentioned = set(re.findall(r"\bDOWNLOAD_BTN_[A-Z_]*[A-Z]\b", WORDS))
+
+    assert mentioned <= {PREFIX + field.name.upper() for field in fields(Settings)}
 
 
 def test_every_command_is_documented():
@@ -78,6 +79,33 @@ def test_links_within_the_docs_lead_somewhere(page: Path):
     targets = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", page.read_text())
 
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page_file", APPS, ids=lambda page: page.name)
+def test_an_app_in_the_docs_runs(
+    page_file: Path, tmp_path: Path, serve: Callable[..., Any], page: Any
+):
+    write_files(page_file, tmp_path)
+    page.goto(serve(tmp_path / "app.py", "flask").url)
+
+    with page.expect_download() as saved:
+        page.locator("download-btn button").first.click()
+
+    assert saved.value.path().stat().st_size > 0
+
+
+def test_the_tests_in_the_docs_pass(tmp_path: Path):
+    write_files(ROOT / "docs" / "testing.md", tmp_path)
+    pytest_here = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path)
+
+    assert " passed" in run(*pytest_here, cwd=tmp_path)
+
+
+def settings_of(table: str) -> dict[str, Any]:
+    """Read the rows of the table; a default is Python, as people write it: `24 * 3600`."""
+    rows = re.findall(r"^\| `(DOWNLOAD_BTN_\w+)` \| `(.+?)` \|", table, re.M)
+    assert len(rows) == len(dict(rows)), "A setting stands in the table twice."
+    return {name: eval(default) for name, default in rows}
 
 
 def commands_of(source: str) -> set[str]:
