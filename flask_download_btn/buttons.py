@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from .database import Database
+
+NO_FUNCTIONS: dict[str, Any] = {"create_file_functions": (), "handle_form_functions": ()}
+"""What a named button has in the database: its functions are in the code."""
 
 
 class Buttons:
@@ -21,6 +24,9 @@ class Buttons:
         self._database = database
         self._db = db
         self.model = model
+        # Built once: that costs more than what it asks for.
+        self._of_uid = select(model).where(model.uid == bindparam("uid"))
+        self._of_key = select(model).where(model.name_key == bindparam("key"))
 
     @property
     def _table(self) -> Table:
@@ -28,8 +34,8 @@ class Buttons:
 
     def find(self, uid: str) -> Any | None:
         """Load a button in the app's session."""
-        query = select(self.model).where(self.model.uid == uid)
-        return self._db.session.execute(query).scalar_one_or_none()
+        found = self._db.session.execute(self._of_uid, {"uid": uid})
+        return found.scalar_one_or_none()
 
     @contextmanager
     def connection_given_back(self) -> Iterator[None]:
@@ -55,26 +61,27 @@ class Buttons:
     def named(self, name: str, arguments: str, **attributes: Any) -> Any:
         """Load the one row of a name and its arguments; make it if this is the first click."""
         key = name_key(name, arguments)
-        query = select(self.model).where(self.model.name_key == key)
-        session = self._db.session
-        btn = session.execute(query).scalar_one_or_none() or self._made(
-            query, name=name, name_key=key, revision=key[:32], **attributes
+        btn = self._found(key) or self._made(
+            name=name, name_key=key, revision=key[:32], **attributes
         )
-        for attribute, value in attributes.items():
-            # The code says how a named button is; its row only remembers what it has made.
+        # The code says how a named button is; its row only remembers what it has made.
+        for attribute, value in (attributes | NO_FUNCTIONS).items():
             set_committed_value(btn, attribute, value)
         return btn
 
-    def _made(self, query: Any, **attributes: Any) -> Any:
+    def _found(self, key: str) -> Any | None:
+        return self._db.session.execute(self._of_key, {"key": key}).scalar_one_or_none()
+
+    def _made(self, *, name_key: str, **attributes: Any) -> Any:
         session = self._db.session
         session.rollback()
-        session.add(self.model(add=False, **attributes))
+        session.add(self.model(add=False, name_key=name_key, **attributes))
         try:
             session.commit()
         except IntegrityError:
             # Somebody else's first click was quicker.
             session.rollback()
-        return session.execute(query).scalar_one()
+        return self._found(name_key)
 
     def identity_of(self, key: str) -> tuple[str | None, str]:
         """Return a named button's uid, None if nobody has clicked it yet, and its revision."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.orm import object_session
 
 from . import runs
 from .buttons import Buttons
@@ -19,6 +20,7 @@ from .files import Files
 from .links import own_page
 from .lives import Live, Lives
 from .runs import Outcome, Run, Runs
+from .words import Words
 from .work import Handover, Work
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Engine:
         buttons: Buttons,
         lives: Lives,
         database: Database,
-        texts: Mapping[str, str],
+        words: Words,
         *,
         resolve: Callable[[Mapping[str, str]], tuple[Callable[..., Any], tuple[Any, ...], Any]],
         context: Callable[[Run], AbstractContextManager[Any]],
@@ -51,7 +53,7 @@ class Engine:
         self._buttons = buttons
         self._lives = lives
         self._database = database
-        self._texts = texts
+        self._words = words
         self._resolve = resolve
         self._context = context
         self._forget_session = forget_session
@@ -75,8 +77,8 @@ class Engine:
 
     def time_out(self, live: Live) -> None:
         """End a run that takes too long; its function stops at its next report, if ever."""
-        outcome = Outcome(runs.FAILED, message=self._texts["too_long"])
-        seq = live.next_seq() + 1_000_000
+        outcome = Outcome(runs.FAILED, message=self._words.of(live.run.language)["too_long"])
+        seq = live.last_seq()
         if self._database.write(lambda c: self._runs.end(c, live.run, outcome, seq)):
             logger.warning("Run %s took too long.", live.run.id)
             live.lose()
@@ -125,7 +127,7 @@ class Engine:
         return True
 
     def _commit(self, work: Work, outcome: Outcome) -> bool:
-        run, seq = work.run, work.live.next_seq()
+        run, seq = work.run, work.live.last_seq()
         twins: dict[str, str] = {}
 
         def write(connection: Connection) -> bool:
@@ -186,7 +188,11 @@ class Engine:
             logger.exception("Run %s failed (reference %s).", work.run.id, reference)
             if isinstance(error, KeyboardInterrupt):
                 raise
-            return Outcome(runs.FAILED, message=self._texts["failed"], reference=reference)
+            return Outcome(
+                runs.FAILED,
+                message=self._words.of(work.run.language)["failed"],
+                reference=reference,
+            )
 
     def _perform(self, work: Work) -> Outcome:
         run = work.run
@@ -197,6 +203,9 @@ class Engine:
             with self._buttons.connection_given_back():
                 function, args, kwargs = self._resolve(step)
             work.call(function, args, kwargs)
+            if object_session(btn) is None:
+                # The function has ended its session; what follows still needs the button.
+                btn.__fsa__.session.add(btn)
         return self._ready(work, btn)
 
     def _load(self, work: Work) -> Any:
@@ -204,7 +213,7 @@ class Engine:
         with self._buttons.connection_given_back():
             btn = self._buttons.find(run.btn_uid)
         if btn is None:
-            raise DownloadError(self._texts["button_gone"])
+            raise DownloadError(self._words.of(run.language)["button_gone"])
         work.take_button(btn)
         return btn
 

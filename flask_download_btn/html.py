@@ -82,7 +82,7 @@ class Html:
             socket_path=self._socket_path(),
             client_url=self._static("vendor/socket.io.esm.min.js"),
             snapshot=self._snapshot(uid),
-            texts=self._parts.texts,
+            texts=self._parts.words.of(visitors.language()),
             attrs=render_attrs,
         )
 

@@ -40,10 +40,9 @@ class Live:
         self.is_lost = True
         self.meter.interrupt()
 
-    def next_seq(self) -> int:
-        with self._lock:
-            self._seq += 1
-            return self._seq
+    def last_seq(self) -> int:
+        """Number the picture of the end, which is written while others still draw the run."""
+        return self._seq + 1_000_000
 
     def weather(self) -> dict[str, Any]:
         """Tell the progress as of now; within a stage it never goes back."""

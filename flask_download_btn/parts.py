@@ -33,8 +33,8 @@ from .runs import Run, Runs
 from .settings import Settings
 from .storage.local import LocalStorage
 from .tables import chore_table, file_table, run_table
-from .texts import with_overrides
 from .tokens import Tokens
+from .words import Words
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -79,7 +79,7 @@ class Parts:
         self.socketio = socketio
         self.settings = settings
         self.named = named
-        self.texts = with_overrides(settings.texts)
+        self.words = Words(settings.texts, settings.language)
         self.database = Database(self._database_engine)
         self.storage = storage or LocalStorage(_folder_of(app, settings))
         self.lives = Lives()
@@ -141,7 +141,7 @@ class Parts:
             self.files,
             self.lives,
             self.tokens,
-            self.texts,
+            self.words,
             prefix=self.settings.url_prefix,
         )
 
@@ -153,7 +153,7 @@ class Parts:
             self.buttons,
             self.lives,
             self.database,
-            self.texts,
+            self.words,
             resolve=self.resolve,
             context=self._context,
             forget_session=self.db.session.remove,
@@ -202,7 +202,7 @@ class Parts:
             out_of_time=self.engine.time_out,
             prune=self.prune,
             spawn=None if self.database.is_one_connection else self.socketio.start_background_task,
-            died_sentence=self.texts["lost"],
+            died_sentence=lambda run: self.words.of(run.language)["lost"],
         )
 
     # -- what several parts need -----------------------------------------------------------------

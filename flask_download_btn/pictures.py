@@ -13,6 +13,7 @@ from .outputs import clean_name, size_text
 from .progress import progress_text
 from .runs import Run, Runs
 from .tokens import Tokens
+from .words import Words
 
 Snapshot = dict[str, Any]
 
@@ -26,7 +27,7 @@ class Pictures:
         files: Files,
         lives: Lives,
         tokens: Tokens,
-        texts: Mapping[str, str],
+        words: Words,
         *,
         prefix: str,
     ) -> None:
@@ -34,7 +35,7 @@ class Pictures:
         self._files = files
         self._lives = lives
         self._tokens = tokens
-        self._texts = texts
+        self._words = words
         self._prefix = prefix
 
     def of(self, run: Run) -> Snapshot:
@@ -51,7 +52,7 @@ class Pictures:
             "percent": weather["percent"],
             "text": weather["text"],
             "eta": weather["eta"],
-            "eta_text": self._time_left(weather["eta"]),
+            "eta_text": _time_left(weather["eta"], self._words.of(run.language)),
             "queue_position": self._queue_position(run),
             "message": self._message(run),
             "reference": run.reference,
@@ -84,15 +85,6 @@ class Pictures:
             "cancel_url": None,
             "seq": 0,
         }
-
-    def _time_left(self, eta: float | None) -> str | None:
-        if eta is None:
-            return None
-        if eta < 50:
-            return self._texts["eta_seconds"]
-        if eta < 90 * 60:
-            return self._texts["eta_minutes"].format(minutes=max(1, round(eta / 60)))
-        return self._texts["eta_hours"].format(hours=round(eta / 3600))
 
     def _path(self, run: Run) -> str:
         # Without the host: a page may know the app by another name than the click did.
@@ -132,7 +124,7 @@ class Pictures:
 
     def archive_name(self, run: Run) -> str:
         """Return what a visitor saves all files as."""
-        return clean_name(run.archive or self._texts["archive_name"])
+        return clean_name(run.archive or self._words.of(run.language)["archive_name"])
 
     def _zip(self, run: Run) -> dict[str, Any] | None:
         if run.state != runs.READY or len(run.files) < 2:
@@ -157,3 +149,13 @@ def _row_weather(run: Run) -> dict[str, Any]:
         "eta": None,
         "seq": run.seq,
     }
+
+
+def _time_left(eta: float | None, words: Mapping[str, str]) -> str | None:
+    if eta is None:
+        return None
+    if eta < 50:
+        return words["eta_seconds"]
+    if eta < 90 * 60:
+        return words["eta_minutes"].format(minutes=max(1, round(eta / 60)))
+    return words["eta_hours"].format(hours=round(eta / 3600))

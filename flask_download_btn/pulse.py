@@ -45,7 +45,7 @@ class Pulse:
         out_of_time: Callable[[Live], None],
         prune: Callable[[], None],
         spawn: Callable[[Callable[[], None]], object] | None,
-        died_sentence: str,
+        died_sentence: Callable[[Run], str],
     ) -> None:
         self._runs = runs
         self._lives = lives

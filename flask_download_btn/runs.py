@@ -108,6 +108,11 @@ class Run:
         return self._visit["root"]  # type: ignore[no-any-return]
 
     @property
+    def language(self) -> str | None:
+        """The language of the visitor's page, if the app knows it."""
+        return self._visit.get("language")
+
+    @property
     def cache(self) -> str:
         return self._visit["cache"] or "no-store"
 
@@ -186,13 +191,9 @@ class Runs:
 
     def end(self, connection: Connection, run: Run, outcome: Outcome, seq: int) -> bool:
         """End a claimed run inside the caller's transaction; False if it is no longer ours."""
-        table = self._table
-        return self._update(
-            connection,
-            [table.c.id == run.id, table.c.state == RUNNING, table.c.attempt == run.attempt],
-            seq=seq,
-            **self._ended(outcome),
-        )
+        values = self._last_values(outcome) | {"seq": seq}
+        parameters = {"run_id": run.id, "our_attempt": run.attempt, **values}
+        return bool(connection.execute(self._statements.end, parameters).rowcount)
 
     def is_ended_by(self, connection: Connection, run: Run, seq: int) -> bool:
         """Tell whether it was this attempt, in this process, that ended the run."""
@@ -296,12 +297,12 @@ class Runs:
 
     # -- whose process died --------------------------------------------------------------------
 
-    def settle_lapsed(self, sentence: str) -> list[Run]:
+    def settle_lapsed(self, sentence: Callable[[Run], str]) -> list[Run]:
         """Fail, or queue again, the runs whose lease has lapsed; return those that changed."""
         too_old = self._table.c.beat_at < self._database.now - self._lease
         return self._settle(self._find_live(too_old), sentence, [too_old])
 
-    def settle_dead_processes(self, sentence: str) -> list[Run]:
+    def settle_dead_processes(self, sentence: Callable[[Run], str]) -> list[Run]:
         """Settle at once what processes of this host left behind that are no longer there."""
         nodes = {node for node in self._live_nodes() if is_dead_here(node)}
         if not nodes:
@@ -309,11 +310,13 @@ class Runs:
         theirs = self._table.c.node.in_(nodes)
         return self._settle(self._find_live(theirs), sentence, [theirs])
 
-    def _settle(self, lapsed: Sequence[Run], sentence: str, guard: list[Any]) -> list[Run]:
+    def _settle(
+        self, lapsed: Sequence[Run], sentence: Callable[[Run], str], guard: list[Any]
+    ) -> list[Run]:
         changed = (self._settle_one(run, sentence, guard) for run in lapsed)
         return [run for run in changed if run]
 
-    def _settle_one(self, run: Run, sentence: str, guard: list[Any]) -> Run | None:
+    def _settle_one(self, run: Run, sentence: Callable[[Run], str], guard: list[Any]) -> Run | None:
         same = [
             self._table.c.state == run.state,
             self._table.c.attempt == run.attempt,
@@ -325,7 +328,7 @@ class Runs:
                 run.id, same, state=QUEUED, node=this_node(), beat_at=self._database.now
             )
         state = CANCELLED if run.cancel_asked else FAILED
-        outcome = Outcome(state, message=None if run.cancel_asked else sentence)
+        outcome = Outcome(state, message=None if run.cancel_asked else sentence(run))
         seq = (run.attempt + 1) * SEQ_OF_ATTEMPT - 1
         return self._change(run.id, same, seq=seq, **self._ended(outcome))
 
@@ -443,14 +446,20 @@ class Runs:
         raise LimitReached("too many live runs", retry_after=10)
 
     def _ended(self, outcome: Outcome) -> dict[str, Any]:
+        return {
+            **self._last_values(outcome),
+            "live_key": None,
+            "place_key": None,
+            "ended_at": self._database.now,
+        }
+
+    @staticmethod
+    def _last_values(outcome: Outcome) -> dict[str, Any]:
         values: dict[str, Any] = {
             "state": outcome.state,
             "message": outcome.message,
             "reference": outcome.reference,
             "files": list(outcome.files),
-            "live_key": None,
-            "place_key": None,
-            "ended_at": self._database.now,
         }
         if outcome.state == READY:
             values |= {"callback": outcome.callback, "archive": outcome.archive}
@@ -537,6 +546,11 @@ class _Statements:
                 claimed_at=now,
                 beat_at=now,
             )
+        )
+        self.end = (
+            update(table)
+            .where(is_it, table.c.state == RUNNING, table.c.attempt == bindparam("our_attempt"))
+            .values(live_key=None, place_key=None, ended_at=now)
         )
 
     def returning(self, statement: Any) -> Any:

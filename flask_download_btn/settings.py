@@ -59,8 +59,10 @@ class Settings:
     """Seconds between two prunings; 0 leaves it to `flask download-btn prune`."""
     accel: str | None = None
     """A URI prefix for nginx's `X-Accel-Redirect`, or the word `X-Sendfile`."""
-    texts: Mapping[str, str] = field(default_factory=dict)
-    """Words of the app's own, by key."""
+    language: str = "en"
+    """The language of all words, where Flask-Babel does not say another."""
+    texts: Mapping[str, Any] = field(default_factory=dict)
+    """Words of the app's own: `{key: text}`, or `{language: {key: text}}`."""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:

@@ -57,17 +57,20 @@ class Asks(Protocol):
 
 
 class Refusal(Exception):
-    """Raised by a door that stays shut; its text is for the visitor."""
+    """Raised by a door that stays shut; `key` names its words, unless it brings its own."""
 
     def __init__(
         self,
         status: int,
-        message: str,
+        key: str,
+        *,
+        message: str | None = None,
         reference: str | None = None,
         retry_after: int | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message or key)
         self.status = status
+        self.key = key
         self.message = message
         self.reference = reference
         self.retry_after = retry_after
@@ -111,6 +114,10 @@ class Doors:
         self._parts = parts
         self._asks = asks
 
+    @property
+    def _words(self) -> Mapping[str, str]:
+        return self._parts.words.of(visitors.language())
+
     def wake(self) -> None:
         """See that this process has its pulse, before it serves anything of ours."""
         if request.endpoint != "download_btn.static":
@@ -139,19 +146,19 @@ class Doors:
             revision, *which = self._parts.tokens.read_button(token, visitors.session_key())
         except TokenRefused as error:
             logger.info("A click was refused: its token is %s.", error)
-            raise Refusal(403, self._parts.texts["stale_page"]) from error
+            raise Refusal(403, "stale_page") from error
         btn = self._named_button(*which) if len(which) == 2 else self._row_button(*which)
         if btn is None:
-            raise Refusal(404, self._parts.texts["button_gone"])
+            raise Refusal(404, "button_gone")
         if btn.revision != revision:
-            raise Refusal(403, self._parts.texts["stale_page"])
+            raise Refusal(403, "stale_page")
         return btn
 
     @staticmethod
     def _refuse_cross_site() -> None:
         # The token is the proof; this only spares a stolen one.
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            raise Refusal(403, "This request came from another site.")
+            raise Refusal(403, "error_403")
 
     def _row_button(self, uid: str) -> Any | None:
         return self._parts.buttons.find(uid)
@@ -172,12 +179,12 @@ class Doors:
         try:
             return self._click_of(btn)
         except DownloadError as error:
-            raise Refusal(422, str(error)) from error
+            raise Refusal(422, "failed", message=str(error)) from error
         except (Refusal, RequestEntityTooLarge):
             raise
         except Exception as error:
             logger.exception("A form function of %s failed (reference %s).", btn, reference)
-            raise Refusal(500, self._parts.texts["failed"], reference) from error
+            raise Refusal(500, "failed", reference=reference) from error
         finally:
             # What a form function changed is this visitor's own; the row that all share stays.
             self._parts.db.session.rollback()
@@ -200,6 +207,7 @@ class Doors:
             "collected": self._asks.collected(),
             "root": request.root_url,
             "cache": btn.cache,
+            "language": visitors.language(),
         }
         same = [plan, [pair for pair in form if pair[0] not in NOT_OURS]]
         return Click(
@@ -239,17 +247,15 @@ class Doors:
         try:
             return self._parts.runs.make(click)
         except LimitReached as error:
-            raise Refusal(
-                429, self._parts.texts["too_many"], retry_after=error.retry_after
-            ) from error
+            raise Refusal(429, "too_many", retry_after=error.retry_after) from error
 
     def _hand_over(self, run_id: str) -> None:
         try:
             self._parts.runner.start(run_id)
         except Exception as error:
             logger.exception("Run %s could not be started.", run_id)
-            self._parts.engine.fail_queued(run_id, self._parts.texts["unavailable"])
-            raise Refusal(503, self._parts.texts["unavailable"], retry_after=30) from error
+            self._parts.engine.fail_queued(run_id, self._words["unavailable"])
+            raise Refusal(503, "unavailable", retry_after=30) from error
 
     # -- look and cancel -------------------------------------------------------------------------
 
@@ -284,19 +290,19 @@ class Doors:
         try:
             run_id = self._parts.tokens.read_run(token, visitors.owners())
         except TokenRefused as error:
-            raise Refusal(404, self._parts.texts["error_404"]) from error
+            raise Refusal(404, "error_404") from error
         return self._run_still_allowed(action, run_id)
 
     def _run_still_allowed(self, action: str, run_id: str) -> Run:
         run = self._parts.runs.find(run_id)
         if run is None or run.btn_revision != self._parts.buttons.revision_of(run.btn_uid):
-            raise Refusal(404, self._parts.texts["error_404"])
+            raise Refusal(404, "error_404")
         self._refuse_forbidden(action, lambda: self._parts.buttons.find(run.btn_uid))
         return run
 
     def _refuse_forbidden(self, action: str, find_btn: Callable[[], Any]) -> None:
         if not self._asks.is_allowed(action, find_btn):
-            raise Refusal(403, self._parts.texts["error_403"])
+            raise Refusal(403, "error_403")
 
     # -- fetch -----------------------------------------------------------------------------------
 
@@ -305,19 +311,19 @@ class Doors:
         try:
             run_id, index = self._parts.tokens.read_file(token, visitors.owners())
         except TokenRefused as error:
-            raise Refusal(404, self._parts.texts["error_404"]) from error
+            raise Refusal(404, "error_404") from error
         run = self._run_still_allowed("fetch", run_id)
         if index < 0:
             return self._fetch_all(run)
         if index >= len(run.files):
-            raise Refusal(404, self._parts.texts["error_404"])
+            raise Refusal(404, "error_404")
         item = run.files[index]
         return self._fetch_stored(run, index, item) if "file" in item else self._lead(run, index)
 
     def _fetch_stored(self, run: Run, index: int, item: Mapping[str, Any]) -> Response:
         stored = self._parts.files.find(item["file"])
         if stored is None:
-            raise Refusal(410, self._parts.texts["error_410"])
+            raise Refusal(410, "error_410")
         try:
             return delivery.respond(
                 replace(stored, name=item["name"]),
@@ -332,7 +338,7 @@ class Doors:
         except FileGone as error:
             # The row heals itself: the next click makes the file again.
             self._parts.files.forget(stored.id)
-            raise Refusal(410, self._parts.texts["error_410"]) from error
+            raise Refusal(410, "error_410") from error
 
     def _fetch_all(self, run: Run) -> Response:
         found = self._parts.pictures.stored_files(run)
@@ -342,7 +348,7 @@ class Doors:
             if item.get("file") in found
         ]
         if not entries or len(entries) < len(run.files):
-            raise Refusal(410, self._parts.texts["error_410"])
+            raise Refusal(410, "error_410")
         try:
             return delivery.stream_zip(
                 entries,
@@ -352,7 +358,7 @@ class Doors:
                 on_complete=lambda: self._note_all(run, entries),
             )
         except FileGone as error:
-            raise Refusal(410, self._parts.texts["error_410"]) from error
+            raise Refusal(410, "error_410") from error
 
     def _lead(self, run: Run, index: int) -> Response:
         if request.method == "GET":
@@ -397,16 +403,17 @@ class Doors:
 
     def refuse(self, refusal: Refusal) -> Response:
         """Say why a door stays shut: a picture for a script, a page for a person."""
-        picture = self._parts.pictures.of_no_run(refusal.message, refusal.reference)
+        message = refusal.message or self._words[refusal.key]
+        picture = self._parts.pictures.of_no_run(message, refusal.reference)
         if _wants_json():
             response = jsonify(picture)
         else:
-            title = self._parts.texts.get(f"error_{refusal.status}_title")
+            title = self._words.get(f"error_{refusal.status}_title")
             response = self._page(
                 "error",
                 status=refusal.status,
-                title=title or self._parts.texts["error_500_title"],
-                sentence=refusal.message,
+                title=title or self._words["error_500_title"],
+                sentence=message,
                 back_url=request.referrer if request.method == "POST" else None,
             )
         response.status_code = refusal.status
@@ -415,7 +422,7 @@ class Doors:
         return _fresh(response)
 
     def refuse_large(self, error: RequestEntityTooLarge) -> Response:
-        return self.refuse(Refusal(413, self._parts.texts["error_413"]))
+        return self.refuse(Refusal(413, "error_413"))
 
     def refuse_broken(self, error: Exception) -> Any:
         """Answer what should not have happened: a reference, which the log has too."""
@@ -425,12 +432,13 @@ class Doors:
             raise error
         reference = secrets.token_hex(4)
         logger.error("%s failed (reference %s).", request.endpoint, reference, exc_info=error)
-        return self.refuse(Refusal(500, self._parts.texts["failed"], reference))
+        return self.refuse(Refusal(500, "failed", reference=reference))
 
     def _page(self, name: str, **values: Any) -> Response:
         html = render_template(
             f"download_btn/{name}.html",
-            texts=self._parts.texts,
+            texts=self._words,
+            lang=visitors.language() or self._parts.settings.language,
             style_url=url_for("download_btn.static", filename="download-btn.css"),
             **values,
         )

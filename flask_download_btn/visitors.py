@@ -50,3 +50,13 @@ def owners() -> list[str]:
 def owner() -> str:
     """Return whose a run is that is started now."""
     return owners()[0]
+
+
+def language() -> str | None:
+    """Return the visitor's language, if Flask-Babel says one."""
+    if "babel" not in current_app.extensions:
+        return None
+    from flask_babel import get_locale  # only an app that uses it has it installed
+
+    locale = get_locale()
+    return str(locale) if locale else None

@@ -151,7 +151,8 @@ def own_imports(name: str) -> Iterator[str]:
 
 def own_module(module: str, imported: str) -> str:
     """Tell `from . import runs` (a file) from `from .runs import Run` (a name in it)."""
-    candidates = (f"{module}/{imported}", module, f"{module}/__init__")
+    inside = f"{module}/{imported}"
+    candidates = (inside, f"{inside}/__init__", module, f"{module}/__init__")
     return next(
         (name.strip("/") for name in candidates if name.strip("/") in MODULES), module or "__init__"
     )
