@@ -8,6 +8,7 @@ from . import (
     cached_file,
     callback,
     cancel,
+    collect,
     documented_way,
     failure,
     file_contents,
@@ -15,20 +16,19 @@ from . import (
     library_callback,
     many_at_once,
     own_templates,
-    progress,
     several_files,
     short_way,
     upload,
-    visitor,
+    what_to_yield,
 )
 from .blueprint import pages
 from .catalogue import Example
 
 CHAPTERS = {
-    "Two ways to write a button": (short_way, documented_way),
-    "Progress": (progress, library_callback, async_generator, cancel, many_at_once),
+    "Two ways": (short_way, documented_way),
+    "Progress": (what_to_yield, library_callback, async_generator, cancel, many_at_once),
     "Files": (several_files, file_contents, big_file, cached_file),
-    "The visitor": (form, upload, callback, failure, visitor),
+    "Visitors": (form, upload, callback, failure, collect),
     "Looks": (attributes, own_templates, bootstrap),
 }
 CHAPTERS = {chapter: tuple(map(Example, modules)) for chapter, modules in CHAPTERS.items()}

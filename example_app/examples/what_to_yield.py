@@ -33,6 +33,6 @@ def bake(btn):
     yield File(b"A cake, with love.\n", "cake.txt")
 
 
-@pages.get("/progress")
-def progress():
-    return render_template("examples/progress.html")
+@pages.get("/what-to-yield")
+def what_to_yield():
+    return render_template("examples/what_to_yield.html")

@@ -28,6 +28,6 @@ def tell_what_is_known(btn):
     return File(text.encode(), "me.txt")
 
 
-@pages.get("/visitor")
-def visitor():
-    return render_template("examples/visitor.html")
+@pages.get("/collect")
+def collect():
+    return render_template("examples/collect.html")
