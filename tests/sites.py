@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, render_template_string
 from flask.testing import FlaskClient
@@ -36,6 +37,7 @@ class Site:
         folder: Path,
         *,
         name: str = "site",
+        db: SQLAlchemy | None = None,
         declare: bool = True,
         create: bool = True,
         prepare: Callable[[Flask, SQLAlchemy], object] = lambda app, db: None,
@@ -48,7 +50,8 @@ class Site:
         address = f"sqlite:///{folder / 'app.db'}"
         self.app.config.update(QUICK, SQLALCHEMY_DATABASE_URI=address)
         self.app.config.update(settings)
-        self.db = SQLAlchemy(self.app)
+        self.db = db or SQLAlchemy()
+        self.db.init_app(self.app)
         prepare(self.app, self.db)
         self.manager = manager or DownloadBtnManager(db=self.db)
         self.manager.init_app(self.app, self.db, **(options or {}))
@@ -99,8 +102,8 @@ class Site:
             yield self.parts.buttons.find(uid)
             self.db.session.commit()
 
-    def visitor(self) -> Visitor:
-        return Visitor(self)
+    def visitor(self, **options: Any) -> Visitor:
+        return Visitor(self, **options)
 
     def run(self, *functions: Any, form: Any = None, **attributes: Any) -> EndedRun:
         """Have a new visitor click a new button of these functions."""
@@ -150,8 +153,9 @@ def site(folder: Path, **options: Any) -> Iterator[Site]:
 class Visitor:
     """Somebody with a session of their own, through Flask's test client."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, base_url: str = "http://localhost") -> None:
         self.site = site
+        self.base_url = base_url
         self.client: FlaskClient = site.app.test_client()
 
     def click(self, btn: Any, form: Any = None, **arguments: Any) -> EndedRun:
@@ -166,18 +170,29 @@ class Visitor:
 
     def page(self, btn: str) -> str:
         """Load a page with a button, by its uid or its name."""
-        return self.client.get(f"/a-page-with/{btn}").text
+        return self.client.get(f"/a-page-with/{btn}", base_url=self.base_url).text
 
     def start(self, token: str, form: Any = None, headers: Any = None) -> Any:
         """Post a click with a token; answers at once."""
         data = {**(form or {}), "download_btn_token": token}
-        return self.client.post("/download-btn/start", data=data, headers=headers or JSON)
+        return self.client.post(
+            "/download-btn/start", data=data, headers=headers or JSON, base_url=self.base_url
+        )
 
     def look(self, picture: Any) -> Any:
-        return self.client.get(picture["url"], headers=JSON)
+        return self.client.get(self._own(picture["url"]), headers=JSON, base_url=self.base_url)
 
     def cancel(self, picture: Any) -> Any:
-        return self.client.post(picture["cancel_url"], headers=JSON)
+        address = self._own(picture["cancel_url"])
+        return self.client.post(address, headers=JSON, base_url=self.base_url)
+
+    def fetch(self, file: Any) -> Any:
+        with self.client.get(self._own(file["url"]), base_url=self.base_url) as answer:
+            answer.get_data()
+            return answer
+
+    def _own(self, path: str) -> str:
+        return path.removeprefix(urlsplit(self.base_url).path.rstrip("/"))
 
     def ended(self, picture: Any) -> Any:
         """Poll until the run has ended; return its last picture."""
