@@ -16,6 +16,9 @@ from .database import Database
 NO_FUNCTIONS: dict[str, Any] = {"create_file_functions": (), "handle_form_functions": ()}
 """What a named button has in the database: its functions are in the code."""
 
+NO_FUNCTIONS: dict[str, Any] = {"create_file_functions": (), "handle_form_functions": ()}
+"""What a named button has in the database: its functions are in the code."""
+
 
 class Buttons:
     """The rows of one app's button model."""
@@ -24,6 +27,9 @@ class Buttons:
         self._database = database
         self._db = db
         self.model = model
+        # Built once: that costs more than what it asks for.
+        self._of_uid = select(model).where(model.uid == bindparam("uid"))
+        self._of_key = select(model).where(model.name_key == bindparam("key"))
         # Built once: that costs more than what it asks for.
         self._of_uid = select(model).where(model.uid == bindparam("uid"))
         self._of_key = select(model).where(model.name_key == bindparam("key"))
