@@ -40,7 +40,7 @@ class Live:
         self.is_lost = True
         self.meter.interrupt()
 
-    def next_seq(self) -> int:
+    def last_seq(self) -> int:
         """Number the picture of the end, which is written while others still draw the run."""
         return self._seq + 1_000_000
 
