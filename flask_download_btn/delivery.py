@@ -25,7 +25,7 @@ from .archive import layout
 from .conditions import Span, Unsatisfiable, is_resumption, ranges, refusal
 from .errors import FileGone
 from .files import Stored
-from .outflow import CHUNK, OpenFile, Outflow, Piece, Slice, Source, cut, length_of
+from .outflow import CHUNK, OpenFile, Outflow, Piece, Slice, cut, length_of
 from .outputs import clean_name
 from .protocols import Storage
 
@@ -115,9 +115,8 @@ def stream_zip(
     `on_complete` is called when the archive's last byte has left, and those before it have too, or
     are said by the client to be there.
     """
-    sources = [_source(stored, storage, number) for number, stored in enumerate(files)]
     checksums = [_crc32(stored, storage) for stored in files]
-    pieces = layout(files, checksums, sources)
+    pieces = layout(files, checksums, _sources(files, storage))
     entity = _Entity(
         size=sum(map(length_of, pieces)),
         etag=_etag_of(pieces, files),
@@ -301,7 +300,7 @@ def _response(
     length: int,
     at_end: Callable[[int, int], object] | None,
 ) -> Response:
-    outflow: Any = Outflow(pieces, at_end)
+    outflow: Any = Outflow(pieces, _closing(entity, at_end))
     # eventlet would gather small chunks, and send them after it has asked for the end.
     request.environ["eventlet.minimum_write_chunk_size"] = 1
     response = send_file(
@@ -319,6 +318,18 @@ def _response(
     response.headers["Content-Type"] = entity.mimetype
     _add_headers(response, entity)
     return response
+
+
+def _closing(
+    entity: _Entity, at_end: Callable[[int, int], object] | None
+) -> Callable[[int, int], None]:
+    def close(left: int, handed: int) -> None:
+        # A range leaves out files that are open all the same.
+        entity.close()
+        if at_end:
+            at_end(left, handed)
+
+    return close
 
 
 def _file_wrapper(request: Request) -> Callable[[Any, int], Any]:
@@ -433,17 +444,23 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
     return iter(lambda: file.read(CHUNK), b"")
 
 
-def _source(stored: Stored, storage: Storage, number: int) -> Source:
-    source = _LateFile(stored, storage)
-    source.open()
-    if number >= HELD_OPEN:
-        source.close()
-        return source
-    return OpenFile(source.open())
+def _sources(files: Sequence[Stored], storage: Storage) -> list[_LateFile]:
+    """Open every file once, since an archive that has begun cannot say that one is gone."""
+    sources = [_LateFile(stored, storage) for stored in files]
+    try:
+        for number, source in enumerate(sources):
+            source.open()
+            if number >= HELD_OPEN:
+                source.close()
+    except BaseException:
+        for source in sources:
+            source.close()
+        raise
+    return sources
 
 
 class _LateFile:
-    """A stored file that is opened when its turn comes."""
+    """A stored file that is opened when its turn comes, unless it is open already."""
 
     def __init__(self, stored: Stored, storage: Storage) -> None:
         self._stored = stored
