@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import MultiDict
 
@@ -541,7 +552,8 @@ class _Statements:
             .values(
                 state=RUNNING,
                 attempt=next_attempt,
-                seq=next_attempt * SEQ_OF_ATTEMPT,
+                # PostgreSQL would multiply in 32 bits.
+                seq=next_attempt * literal(SEQ_OF_ATTEMPT, BigInteger),
                 node=bindparam("our_node"),
                 claimed_at=now,
                 beat_at=now,
