@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Float
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.functions import FunctionElement
@@ -20,6 +21,14 @@ T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds for which a fact is tried again before the database counts as lost."""
+
+MISSING = re.compile(
+    # SQLite, PostgreSQL, MySQL
+    r"no such (table|column)|has no column|(relation|column) .+ does not exist"
+    r"|table .+ doesn't exist|unknown column",
+    re.IGNORECASE,
+)
+"""How databases say that a table or a column is not there."""
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +89,7 @@ class Database:
         while True:
             try:
                 return attempt()
-            except (OperationalError, InterfaceError) as error:
+            except (OperationalError, InterfaceError, ProgrammingError) as error:
                 self._refuse_missing_tables(error)
                 if time.monotonic() + pause > give_up_at or not self._will_pass(error):
                     raise
@@ -116,13 +125,14 @@ class Database:
 
     @staticmethod
     def _refuse_missing_tables(error: DBAPIError) -> None:
-        if "no such table" in str(error.orig):
+        if MISSING.search(str(error.orig)):
             raise ConfigurationError(missing_tables(error)) from error
 
 
 def missing_tables(error: DBAPIError) -> str:
     """Say which table is missing and how it is made."""
     return (
-        f"The tables of Flask-Download-Btn are missing ({error.orig}). Call 'db.create_all()' after"
-        " the manager was made, or add a migration: its tables are in 'db.metadata'."
+        f"The tables of Flask-Download-Btn are missing, or those of another version ({error.orig})."
+        " Call 'db.create_all()' after the manager was made, or add a migration: its tables are in"
+        " 'db.metadata'."
     )
