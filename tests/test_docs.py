@@ -14,6 +14,7 @@ import pytest
 from processes import ROOT
 from published import run
 from readme import Block, blocks_of, files_of, write_files
+from test_house import FLOORS
 
 PACKAGE = ROOT / "flask_download_btn"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -48,6 +49,14 @@ def test_no_setting_is_mentioned_that_does_not_exist():
     mentioned = set(re.findall(r"\bDOWNLOAD_BTN_[A-Z_]*[A-Z]\b", WORDS))
 
     assert mentioned <= {PREFIX + field.name.upper() for field in fields(Settings)}
+
+
+def test_the_drawing_of_the_house_is_true():
+    rows = re.findall(r"^\| \d \| (.+?) \|", (ROOT / "docs" / "design.md").read_text(), re.M)
+
+    drawn = [set(re.findall(r"`(\w+)/?`", row)) for row in reversed(rows)]
+
+    assert drawn == [{name.split("/")[0] for name in floor.split()} for floor in FLOORS]
 
 
 def test_every_command_is_documented():
