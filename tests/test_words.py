@@ -1,0 +1,103 @@
+"""Test the words: every language has them all, and an app's own come first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+from flask_download_btn import ConfigurationError, DownloadBtnManager
+from flask_download_btn.texts import TEXTS
+from flask_download_btn.words import Words, shipped_languages
+
+
+def test_five_languages_are_shipped():
+    assert sorted(shipped_languages()) == ["de", "en", "es", "fr", "it"]
+
+
+@pytest.mark.parametrize("language", shipped_languages())
+def test_a_language_has_all_words_with_the_same_placeholders(language: str):
+    words = Words({}, "en").of(language)
+
+    assert words.keys() == TEXTS.keys()
+    for key, text in words.items():
+        assert placeholders(text) == placeholders(TEXTS[key]), key
+
+
+@pytest.mark.parametrize("language", [name for name in shipped_languages() if name != "en"])
+def test_a_language_leaves_nothing_in_english(language: str):
+    words = Words({}, "en").of(language)
+
+    same = {key for key, text in words.items() if text == TEXTS[key]}
+
+    assert same <= {"archive_name", "files"}
+
+
+@pytest.mark.parametrize(
+    ("language", "cancel"), [("de_AT", "Abbrechen"), ("fr-CA", "Annuler"), ("xx", "Cancel")]
+)
+def test_a_language_reads_its_nearest_kin(language: str, cancel: str):
+    assert Words({}, "en").of(language)["cancel"] == cancel
+
+
+def test_an_app_has_words_of_its_own_for_all_languages_and_for_one():
+    words = Words({"retry": "Again!", "nl": {"cancel": "Annuleren"}}, "en")
+
+    assert words.of("de")["retry"] == "Again!"
+    assert words.of("nl")["cancel"] == "Annuleren"
+    assert words.of("nl")["starting"] == TEXTS["starting"]
+
+
+def test_a_default_language_without_words_is_refused_with_what_there_is():
+    with pytest.raises(ConfigurationError, match="'xx', of which there are no words"):
+        Words({}, "xx")
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY="a long and random value",
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path / 'app.db'}",
+        DOWNLOAD_BTN_RUNNER="inline",
+        DOWNLOAD_BTN_LANGUAGE="de",
+    )
+    db = SQLAlchemy(app)
+    manager = DownloadBtnManager(app, db)
+
+    @manager.button()
+    def break_down(btn):
+        raise RuntimeError("for the log")
+
+    @app.get("/")
+    def page():
+        return str(app.extensions["download_btn_manager"].html("break_down").__html__())
+
+    with app.app_context():
+        db.create_all()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_a_page_and_its_runs_speak_the_language_that_is_set(app: Flask):
+    client = app.test_client()
+    page = client.get("/").text
+    token = re.search(r'name="download_btn_token" value="([^"]+)"', page)
+
+    answer = client.post(
+        "/download-btn/start",
+        data={"download_btn_token": token[1]},
+        headers={"Accept": "application/json"},
+    )
+
+    assert "Abbrechen" in page
+    assert answer.json["message"].startswith("Etwas ist schiefgegangen")
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", text))
