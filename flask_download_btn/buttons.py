@@ -16,9 +16,6 @@ from .database import Database
 NO_FUNCTIONS: dict[str, Any] = {"create_file_functions": (), "handle_form_functions": ()}
 """What a named button has in the database: its functions are in the code."""
 
-NO_FUNCTIONS: dict[str, Any] = {"create_file_functions": (), "handle_form_functions": ()}
-"""What a named button has in the database: its functions are in the code."""
-
 
 class Buttons:
     """The rows of one app's button model."""

@@ -27,7 +27,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Float,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from .database import Database
@@ -111,6 +123,13 @@ class Files:
         self.storage = storage
         self._database = database
         self._table = table
+        # Statements of every run are built once: that costs more than what they do.
+        self._insertion = insert(table).values(
+            made_at=database.now, expires_at=database.now + bindparam("seconds", type_=Float)
+        )
+        self._find_alive = self._selecting(
+            table.c.id.in_(bindparam("file_ids", expanding=True)), self._is_alive()
+        )
         self._retention = retention
         self._grace = grace
         self._limits = _Limits(max_files, max_bytes)
@@ -196,13 +215,11 @@ class Files:
 
     def add(self, connection: Connection, stored: Stored) -> None:
         """Insert a file's row in the caller's transaction: from its commit on it can be fetched."""
-        now = self._database.now
         row = {field.name: getattr(stored, field.name) for field in fields(Stored)}
-        row["made_at"] = now
-        row["expires_at"] = None
-        if self._retention and not stored.cached:
-            row["expires_at"] = now + self._retention
-        connection.execute(insert(self._table).values(**row))
+        del row["made_at"], row["expires_at"]
+        # NULL, if there is no limit: the sum is then NULL too.
+        row["seconds"] = self._retention if self._retention and not stored.cached else None
+        connection.execute(self._insertion, row)
         self._limits.forget(stored)
 
     def discard(self, stored: Stored) -> None:
@@ -214,12 +231,14 @@ class Files:
 
     def find(self, file_id: str) -> Stored | None:
         """Return a file that may still be fetched."""
-        found = self._select(self._table.c.id == file_id, self._is_alive())
+        found = self.find_many([file_id])
         return found[0] if found else None
 
     def find_many(self, file_ids: Sequence[str]) -> list[Stored]:
         """Return those of these files that may still be fetched."""
-        return self._select(self._table.c.id.in_(file_ids), self._is_alive())
+        parameters = {"file_ids": list(file_ids)}
+        rows = self._database.read(lambda c: c.execute(self._find_alive, parameters).all())
+        return [Stored(*row) for row in rows]
 
     def of_run(self, run_id: str) -> list[Stored]:
         """Return the files of a run that may still be fetched, in the order they were made."""
@@ -242,10 +261,12 @@ class Files:
         return self._database.read(lambda connection: self._select_in(connection, *conditions))
 
     def _select_in(self, connection: Connection, *conditions: ColumnElement[bool]) -> list[Stored]:
+        return [Stored(*row) for row in connection.execute(self._selecting(*conditions))]
+
+    def _selecting(self, *conditions: ColumnElement[bool]) -> Select[Any]:
         table = self._table
         columns = [table.c[field.name] for field in fields(Stored)]
-        query = select(*columns).where(*conditions).order_by(table.c.made_at, table.c.key)
-        return [Stored(*row) for row in connection.execute(query)]
+        return select(*columns).where(*conditions).order_by(table.c.made_at, table.c.key)
 
     def _is_kept_by(self, btn_uid: str) -> list[ColumnElement[bool]]:
         table = self._table

@@ -372,12 +372,8 @@ class Runs:
 
     def place_in_queue(self, run: Run) -> int:
         """Count the queued runs that came before, and this one."""
-        table = self._table
-        query = select(func.count()).where(
-            table.c.state == QUEUED,
-            table.c.made_at <= run.made_at,
-        )
-        return self._database.read(lambda c: c.execute(query).scalar_one())
+        query, parameters = self._statements.place_in_queue, {"our_time": run.made_at}
+        return self._database.read(lambda c: c.execute(query, parameters).scalar_one())
 
     def recent(self, limit: int) -> list[Run]:
         """Return the newest runs, for a person to read."""
@@ -544,6 +540,9 @@ class _Statements:
         self.find_live = select(*columns).where(table.c.live_key == bindparam("which"))
         self.live_of = select(table.c.live_key, table.c.place_key).where(
             table.c.owner == bindparam("whose"), table.c.state.in_(LIVE)
+        )
+        self.place_in_queue = select(func.count()).where(
+            table.c.state == QUEUED, table.c.made_at <= bindparam("our_time")
         )
         self.insert = table.insert().values(made_at=now, beat_at=now)
         self.claim = (
