@@ -322,8 +322,11 @@ function drawFiles(element, list, memory) {
     Object.assign(memory, {key, list});
   }
   files.forEach((file, index) => {
+    const row = list.children[index + 1];
     const fields = {name: file.name, size_text: file.size_text, type: file.type};
-    follower.fill(list.children[index + 1].querySelectorAll("[data-btn-when], [data-btn-words]"), [follower.stateOf(file)], fields, element.button);
+    follower.fill(row.querySelectorAll("[data-btn-when], [data-btn-words]"), [follower.stateOf(file)], fields, element.button);
+    const anchor = row.querySelector("[data-btn-link]");
+    if (follower.isElsewhere(file)) Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"}).removeAttribute("download");
   });
 }
 
@@ -333,8 +336,7 @@ function newRow(template, file, memory) {
   if (anchor && isWeb(file.url)) {
     anchor.href = file.url;
     if (file.type) anchor.type = file.type;
-    if (memory.follower.isElsewhere(file)) Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"});
-    else anchor.download = file.name;
+    anchor.download = file.name;
     anchor.addEventListener("click", () => memory.follower.note(file));
   }
   return row;

@@ -1,0 +1,314 @@
+"""An app with a button for everything that a page must show; tests open gates in it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from flask import Flask, Response, render_template_string, request, send_from_directory
+from flask_sqlalchemy import SQLAlchemy
+
+from flask_download_btn import DownloadBtnManager, DownloadError, File
+
+PREFIX = os.environ.get("PREFIX", "")
+
+app = Flask(__name__)
+app.config.update(
+    SECRET_KEY="a key for tests, long enough for a signature",
+    SQLALCHEMY_DATABASE_URI=os.environ["DATABASE_URL"],
+    DOWNLOAD_BTN_FOLDER=os.environ["FOLDER"],
+    DOWNLOAD_BTN_HEARTBEAT=0.5,
+    DOWNLOAD_BTN_LEASE=2,
+    DOWNLOAD_BTN_REAP=0.5,
+    DOWNLOAD_BTN_MAX_RUNNING=int(os.environ.get("MAX_RUNNING", "100")),
+)
+db = SQLAlchemy(app)
+manager = DownloadBtnManager(app, db=db)
+Function = manager.Function
+
+if "NO_SOCKET" in os.environ:
+    with_socket = app.wsgi_app
+
+    def without_socket(environ, start_response):
+        """Refuse as a proxy does that knows no WebSocket."""
+        if environ["PATH_INFO"].startswith("/socket.io"):
+            start_response("400 Bad Request", [])
+            return [b""]
+        return with_socket(environ, start_response)
+
+    app.wsgi_app = without_socket
+
+gates: dict[str, threading.Event] = defaultdict(threading.Event)
+calls: Counter[str] = Counter()
+forms: list[dict[str, list[str]]] = []
+heads: list[str] = []
+
+
+def wait_at(btn, gate, stage="", percent=None):
+    """Wait for a test, and for a visitor who cancels."""
+    while not gates[gate].is_set():
+        btn.report(stage, percent)
+        time.sleep(0.02)
+
+
+@manager.button(text="Export orders")
+def one(btn, gate=""):
+    calls["one"] += 1
+    yield btn.reset("Reading orders", 0)
+    if gate:
+        wait_at(btn, gate)
+    yield File(b"a,b\n1,2\n", "orders.csv")
+
+
+@manager.button(text="Export at once")
+def at_once(btn):
+    return File(b"at once", "at once.txt")
+
+
+@manager.button(text="Export in stages")
+def stages(btn):
+    for stage in ("Reading orders", "Writing orders"):
+        for percent in range(0, 101, 5):
+            yield (btn.report if percent else btn.reset)(stage, percent)
+            time.sleep(0.02)
+    yield File(b"staged", "staged.csv")
+
+
+@manager.button(text="Look around")
+def unknown(btn, gate):
+    yield btn.reset("Looking around")
+    wait_at(btn, gate)
+
+
+@manager.button(text="Say nothing")
+def silent(btn, gate):
+    while not gates[gate].is_set():
+        time.sleep(0.02)
+    yield File(b"silent", "silent.csv")
+
+
+@manager.button(text="Go half way")
+def half(btn, gate, percent=42.7):
+    stage = "Writing the orders of the year 2026"
+    yield btn.reset(stage, percent)
+    wait_at(btn, gate, stage, percent)
+    yield File(b"half", "half.csv")
+
+
+@manager.button(text="Make two", archive=None)
+def two(btn):
+    yield File(b"first", "first.csv")
+    yield File(b"second", "second.csv")
+
+
+@manager.button(text="Make many")
+def many(btn):
+    for number in range(25):
+        yield File(str(number).encode(), f"file {number}.csv")
+
+
+@manager.button(text="Make an archive", archive="orders.zip")
+def archived(btn):
+    yield File(b"first", "first.csv")
+    yield File(b"second", "second.csv")
+
+
+@manager.button(text="Make nothing")
+def nothing(btn):
+    yield btn.reset("Nothing to do", 50)
+
+
+@manager.button(text="Say thanks", download_msg="Thank you for your order.")
+def thanks(btn):
+    return File(b"thanks", "thanks.txt")
+
+
+@manager.button(text="Go on", callback=f"{PREFIX}/landed")
+def onward(btn):
+    return File(b"onward", "onward.txt")
+
+
+@manager.button(text="Fail")
+def broken(btn, gate=""):
+    calls["broken"] += 1
+    yield btn.reset("Trying", 30)
+    if gate:
+        wait_at(btn, gate)
+    raise RuntimeError("a secret of the server")
+
+
+@manager.button(text="Refuse")
+def refusing(btn):
+    raise DownloadError("Pick at least one order.")
+
+
+@manager.button(text="Fetch a page of this site")
+def site_page(btn, path):
+    btn.tmp_downloads = [(f"{PREFIX}{path}", "report.pdf")]
+
+
+@manager.button(text="Fetch from elsewhere")
+def elsewhere(btn):
+    btn.tmp_downloads = [("https://files.example/report.pdf", "report.pdf")]
+
+
+@manager.button(text="Report often")
+def often(btn):
+    for number in range(100_000):
+        yield btn.report("Counting", number / 1000)
+    yield File(b"often", "often.txt")
+
+
+@manager.button(text="<img src=x onerror=alert(1)>", download_msg="<script>alert(1)</script> done")
+def markup(btn, gate):
+    yield btn.reset("<script>alert(1)</script>", 10)
+    wait_at(btn, gate, percent=10)
+    yield File(b"markup", "<b>markup.txt")
+
+
+def note_form(response, btn):
+    forms.append({name: response.getlist(name) for name in response})
+    forms[-1]["uploads"] = [f"{file.filename}: {file.read()!r}" for file in response.files.values()]
+    if response.get("who") == "nobody":
+        raise DownloadError("Nobody may not.")
+
+
+@manager.button(text="Send the form", form=note_form)
+def with_form(btn, number=0):
+    return File(b"form", f"form {number}.txt")
+
+
+@manager.button(text="Send the other form", form=note_form, form_id="by-id")
+def by_id(btn):
+    return File(b"by id", "by id.txt")
+
+
+FRAMEWORKS = {
+    "none": "",
+    "bootstrap4": "bootstrap4/css/bootstrap.min.css",
+    "bootstrap5": "bootstrap5/css/bootstrap.min.css",
+}
+
+PAGE = """
+<!doctype html>
+<html lang="en" dir="{{ request.args.get('dir', 'ltr') }}"
+  data-bs-theme="{{ request.args.get('theme', 'light') }}">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Orders</title><link rel="icon" href="{{ prefix }}/icon.svg">
+{% if framework %}<link rel="stylesheet" href="{{ prefix }}/framework/{{ framework }}">
+{% else %}<link rel="stylesheet" href="{{ prefix }}/page.css">{% endif %}
+{{ download_btn.render_script(nonce=nonce) }}
+</head><body><main class="p-3"><h1>Orders</h1>
+{% for btn in buttons %}
+<section>{{ btn.render_btn() }}{{ btn.render_progress() }}</section>
+{% endfor %}
+{{ extra|safe }}
+</main></body></html>
+"""
+
+OUTSIDE = """
+<form id="by-id"><input name="who" aria-label="Who" value="by id"></form>
+<form><input name="who" aria-label="Who else" value="not this one"></form>
+"""
+
+FORM = """
+<form id="orders"><label>Who <input name="who" required></label>
+<label>File <input type="file" name="upload"></label>
+{% for number in range(numbers) %}{% set btn = download_btn("with_form", number=number) %}
+{{ btn.render_btn() }}{{ btn.render_progress() }}{% endfor %}</form>
+<form><input name="other" aria-label="Other" value="not this one"></form>
+"""
+
+
+@app.get("/")
+def index():
+    """Show buttons: `/?b=one&b=half:gate` (what follows the colon is the gate, or the path)."""
+    buttons = []
+    for wanted in request.args.getlist("b"):
+        name, _, value = wanted.partition(":")
+        arguments = {"path" if name == "site_page" else "gate": value} if value else {}
+        buttons.append(manager_html()(name, **arguments))
+    return page(buttons=buttons)
+
+
+@app.get("/outside")
+def outside():
+    return page(buttons=[manager_html()("by_id"), manager_html()("with_form")], extra=OUTSIDE)
+
+
+@app.get("/form")
+def form():
+    numbers = int(request.args.get("numbers", "1"))
+    return page(extra=render_template_string(FORM, numbers=numbers))
+
+
+def manager_html():
+    return app.jinja_env.globals["download_btn"]
+
+
+def page(buttons=(), extra=""):
+    nonce = request.args.get("nonce")
+    html = render_template_string(
+        PAGE,
+        buttons=buttons,
+        extra=extra,
+        nonce=nonce,
+        prefix=PREFIX,
+        framework=FRAMEWORKS[request.args.get("framework", "none")],
+    )
+    policy = (
+        f"default-src 'self'; script-src 'nonce-{nonce}'" + " 'strict-dynamic'"
+        if nonce
+        else "default-src 'self'"
+    )
+    return Response(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+
+@app.get("/page.css")
+def page_css():
+    css = "body { background: Canvas; color: CanvasText; font: 1rem/1.5 sans-serif }"
+    return Response(":root { color-scheme: light dark }" + css, mimetype="text/css")
+
+
+@app.get("/icon.svg")
+def icon():
+    return Response("<svg xmlns='http://www.w3.org/2000/svg'/>", mimetype="image/svg+xml")
+
+
+@app.get("/framework/<path:name>")
+def framework(name):
+    import flask_bootstrap
+
+    return send_from_directory(Path(flask_bootstrap.__file__).parent / "static", name)
+
+
+@app.get("/landed")
+def landed():
+    return f"<title>Landed</title><link rel=icon href={PREFIX}/icon.svg><h1>Landed</h1>"
+
+
+@app.get("/report.pdf")
+def report():
+    heads.append(request.method)
+    return Response(b"%PDF", mimetype="application/pdf")
+
+
+@app.post("/gates/<name>")
+def open_gate(name):
+    gates[name].set()
+    return ""
+
+
+@app.get("/facts")
+def facts():
+    return {"calls": calls, "forms": forms, "heads": heads}
+
+
+with app.app_context():
+    db.create_all()
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,969 @@
+"""Click real buttons of a real server in a real Chromium, as a person would live through it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, expect
+from processes import ROOT, TESTS, Process, app_server
+
+STATIC = ROOT / "flask_download_btn" / "static"
+OFFLINE = "ERR_CONNECTION_RESET|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|WebSocket"
+BUTTON = "[name=download_btn_token]"
+FRAMEWORKS = ("none", "bootstrap4", "bootstrap5")
+
+# What a page did, seen from inside: every state, width and announcement in order.
+RECORD = """
+  window.seen = {states: [], texts: [], widths: [], said: [], events: []};
+  document.addEventListener("DOMContentLoaded", () => {
+    const note = (list, value) => { if (list.at(-1) !== value) list.push(value); };
+    const look = () => {
+      const element = document.querySelector("download-btn");
+      if (!element) return;
+      note(seen.states, element.dataset.state);
+      note(seen.said, element.querySelector("[data-btn-live]").textContent);
+      const progress = document.querySelector(".download-btn-progress");
+      note(seen.texts, progress.querySelector(".download-btn-text").innerText.trim());
+      note(seen.widths, progress.querySelector("[data-btn-fill]").style.width);
+    };
+    new MutationObserver(look).observe(document.body, {
+      subtree: true, childList: true, attributes: true, characterData: true,
+    });
+    for (const name of ["start", "ready", "failed", "done"]) {
+      document.addEventListener("download-btn-" + name, (event) => {
+        seen.events.push([name, event.detail?.state ?? null]);
+      });
+    }
+  });
+"""
+
+
+class Site:
+    """A running page_app, and what a test asks of it."""
+
+    def __init__(self, server: Process) -> None:
+        self.server = server
+        self.url = server.url
+
+    def address(self, *buttons: str, path: str = "/", **query: str) -> str:
+        parts = [f"b={button}" for button in buttons] + [f"{k}={v}" for k, v in query.items()]
+        return f"{self.url}{path}?{'&'.join(parts)}"
+
+    def open_gate(self, name: str) -> None:
+        urllib.request.urlopen(f"{self.url}/gates/{name}", data=b"", timeout=10).close()
+
+    def facts(self) -> Any:
+        with urllib.request.urlopen(f"{self.url}/facts", timeout=10) as answer:
+            return json.load(answer)
+
+
+def new_site(folder: Path, **environment: str) -> Process:
+    given = {
+        "DATABASE_URL": f"sqlite:///{folder / 'page.db'}",
+        "FOLDER": str(folder / "files"),
+        **environment,
+    }
+    log_file = folder / "server.log"
+    return app_server(TESTS / "page_app.py", "werkzeug", log_file=log_file, environment=given)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    server = new_site(tmp_path_factory.mktemp("page")).start()
+    yield Site(server)
+    server.kill()
+    print(server.log())
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """A server that a test may kill, freeze or set up in its own way."""
+    servers: list[Process] = []
+
+    def start(**environment: str) -> Site:
+        servers.append(new_site(tmp_path, **environment).start())
+        return Site(servers[-1])
+
+    yield start
+    for server in servers:
+        server.thaw()
+        server.kill()
+        print(server.log())
+
+
+@pytest.fixture
+def gate() -> str:
+    return uuid4().hex
+
+
+@pytest.fixture
+def page(new_visitor: Callable[..., Any]) -> Page:
+    tab = new_visitor().open_tab()
+    tab.add_init_script(RECORD)
+    return tab  # type: ignore[no-any-return]
+
+
+def button(page: Page, index: int = 0) -> Any:
+    return page.locator(BUTTON).nth(index)
+
+
+def text(page: Page, index: int = 0) -> str:
+    return page.locator(".download-btn-progress").nth(index).inner_text()
+
+
+def expect_words(page: Page, words: str, index: int = 0) -> None:
+    """Wait until the page shows these words, the copy for screen readers not counted."""
+    page.wait_for_function(
+        """([index, words]) => document.querySelectorAll(".download-btn-progress")[index]
+          .innerText.includes(words)""",
+        arg=[index, words],
+    )
+
+
+def wait_for(page: Page, state: str, index: int = 0, patience: float = 15) -> None:
+    element = page.locator("download-btn").nth(index)
+    expect(element).to_have_attribute("data-state", state, timeout=patience * 1000)
+
+
+def click_and_save(page: Page, folder: Path, index: int = 0) -> tuple[str, bytes]:
+    with page.expect_download() as saving:
+        button(page, index).click()
+    return saved(saving.value, folder)
+
+
+def saved(download: Any, folder: Path) -> tuple[str, bytes]:
+    target = folder / uuid4().hex
+    download.save_as(target)
+    return download.suggested_filename, target.read_bytes()
+
+
+def downloads_of(page: Page) -> list[Any]:
+    downloads: list[Any] = []
+    page.on("download", lambda download: downloads.append(download))
+    return downloads
+
+
+# -- a click -------------------------------------------------------------------------------------
+
+
+def test_s1_one_click_saves_exactly_the_file_and_the_button_is_usable_again(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address("one"))
+    downloads = downloads_of(page)
+    assert click_and_save(page, tmp_path) == ("orders.csv", b"a,b\n1,2\n")
+    wait_for(page, "done")
+    assert "Saved orders.csv" in text(page)
+    assert button(page).get_attribute("aria-disabled") is None
+    assert click_and_save(page, tmp_path) == ("orders.csv", b"a,b\n1,2\n")
+    wait_for(page, "done")
+    assert len(downloads) == 2
+
+
+def test_a_run_that_ends_at_once_opens_no_socket(page: Page, site: Site, tmp_path: Path) -> None:
+    sockets: list[Any] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.goto(site.address("at_once"))
+    assert click_and_save(page, tmp_path) == ("at once.txt", b"at once")
+    wait_for(page, "done")
+    assert not sockets
+
+
+def test_s3_twenty_five_files_all_arrive(page: Page, site: Site) -> None:
+    page.goto(site.address("many"))
+    downloads = downloads_of(page)
+    button(page).click()
+    wait_for(page, "done", patience=30)
+    names = {download.suggested_filename for download in downloads}
+    assert names == {f"file {number}.csv" for number in range(25)}
+    assert len(downloads) == 25
+
+
+def test_an_archive_is_saved_in_place_of_its_files(page: Page, site: Site, tmp_path: Path) -> None:
+    page.goto(site.address("archived"))
+    downloads = downloads_of(page)
+    name, content = click_and_save(page, tmp_path)
+    wait_for(page, "done")
+    assert (name, content[:2], len(downloads)) == ("orders.zip", b"PK", 1)
+
+
+def test_s2_files_that_the_browser_held_back_are_listed_with_links(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address("two"))
+    # As a Chromium does that asks before a second file: the first goes, the rest does not.
+    page.evaluate(
+        """() => {
+          const click = HTMLAnchorElement.prototype.click;
+          let clicks = 0;
+          HTMLAnchorElement.prototype.click = function () { if (!clicks++) click.call(this); };
+        }"""
+    )
+    click_and_save(page, tmp_path)
+    wait_for(page, "ready")
+    expect_words(page, "Your browser did not save everything")
+    expect(page.get_by_role("link", name="Download all")).to_be_visible()
+    rows = page.locator("[data-btn-files] li")
+    assert "saved" in rows.nth(0).inner_text()
+    assert "saved" not in rows.nth(1).inner_text()
+    with page.expect_download() as saving:
+        rows.nth(1).get_by_role("link").click()
+    assert saved(saving.value, tmp_path) == ("second.csv", b"second")
+    wait_for(page, "done")
+
+
+def test_s4_a_run_without_files_says_so_and_claims_nothing(page: Page, site: Site) -> None:
+    page.goto(site.address("nothing"))
+    button(page).click()
+    wait_for(page, "done")
+    assert "There is no file to save." in text(page)
+    assert "Saved" not in text(page)
+
+
+def test_s9_a_click_is_answered_at_once(page: Page, site: Site) -> None:
+    page.goto(site.address("one"))
+    page.route("**/start", lambda route: None)
+    late = page.evaluate(
+        """async (selector) => {
+          const began = performance.now();
+          document.querySelector(selector).click();
+          while (!document.body.innerText.includes("Starting…")) {
+            await new Promise(requestAnimationFrame);
+          }
+          return performance.now() - began;
+        }""",
+        BUTTON,
+    )
+    assert late < 200
+
+
+def test_s10_a_stage_without_percent_has_a_bar_without_a_value(
+    page: Page, site: Site, gate: str
+) -> None:
+    page.goto(site.address(f"unknown:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    expect_words(page, "Looking around")
+    assert page.locator(".download-btn-text").inner_text().strip() == "Looking around"
+    bar = page.get_by_role("progressbar")
+    assert bar.get_attribute("aria-valuenow") is None
+    assert bar.get_attribute("data-indeterminate") is not None
+    site.open_gate(gate)
+    wait_for(page, "done")
+
+
+def test_s8_stages_come_in_order_and_never_slide_back(page: Page, site: Site) -> None:
+    page.goto(site.address("stages"))
+    button(page).click()
+    wait_for(page, "done")
+    seen = page.evaluate("seen")
+    told = [re.fullmatch(r"(.+): (\d+)%", words) for words in seen["texts"]]
+    steps = [(match[1], int(match[2])) for match in told if match]
+    names = list(dict.fromkeys(name for name, _ in steps))
+    assert names == ["Reading orders", "Writing orders"]
+    for stage in names:
+        percents = [percent for name, percent in steps if name == stage]
+        assert percents == sorted(percents)
+        assert len(percents) >= 2
+    assert seen["states"][:2] == ["submitting", "running"]
+    assert seen["states"][-2:] == ["saving", "done"]
+
+
+def test_s12_a_message_stays_and_a_second_click_keeps_its_bar(page: Page, site: Site) -> None:
+    page.goto(site.address("thanks"))
+    button(page).click()
+    wait_for(page, "done")
+    page.wait_for_timeout(1000)
+    expect_words(page, "Thank you for your order.")
+    page.route("**/start", lambda route: None)
+    button(page).click()
+    page.wait_for_timeout(500)
+    assert page.locator("download-btn").get_attribute("data-state") == "submitting"
+    expect(page.get_by_role("progressbar")).to_be_visible()
+
+
+def test_s13_the_page_goes_on_after_saving_and_back_stays_back(page: Page, site: Site) -> None:
+    page.goto(site.address("onward"))
+    downloads = downloads_of(page)
+    button(page).click()
+    page.wait_for_url("**/landed")
+    assert len(downloads) == 1
+    page.go_back()
+    page.wait_for_timeout(2500)
+    assert page.url == site.address("onward")
+    assert len(downloads) == 1
+
+
+def test_s28_a_double_click_enter_held_and_scripts_make_one_run(
+    page: Page, site: Site, gate: str
+) -> None:
+    page.goto(site.address(f"one:{gate}"))
+    before = site.facts()["calls"].get("one", 0)
+    button(page).dblclick()
+    wait_for(page, "running")
+    button(page).focus()
+    for _ in range(5):
+        page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    page.evaluate("(selector) => document.querySelector(selector).click()", BUTTON)
+    page.evaluate("document.querySelector('download-btn').start()")
+    site.open_gate(gate)
+    wait_for(page, "done")
+    page.wait_for_timeout(300)
+    assert site.facts()["calls"]["one"] == before + 1
+    assert page.evaluate("seen.events.filter(([name]) => name === 'start').length") == 1
+
+
+def test_a_double_click_on_what_ends_at_once_saves_one_file(page: Page, site: Site) -> None:
+    page.goto(site.address("at_once"))
+    downloads = downloads_of(page)
+    button(page).dblclick()
+    wait_for(page, "done")
+    page.wait_for_timeout(500)
+    assert len(downloads) == 1
+
+
+# -- forms ---------------------------------------------------------------------------------------
+
+
+def test_s5_an_invalid_form_starts_nothing_and_focus_goes_to_the_field(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address(path="/form"))
+    button(page).click()
+    expect(page.get_by_label("Who")).to_be_focused()
+    assert page.locator("download-btn").get_attribute("data-state") == "idle"
+    page.get_by_label("Who").fill("Ada")
+    assert click_and_save(page, tmp_path) == ("form 0.txt", b"form")
+
+
+def test_s6_and_s7_only_the_own_form_is_sent_with_its_files(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address(path="/form"))
+    page.get_by_label("Who").fill("Ada & Bob")
+    (tmp_path / "orders.txt").write_text("wanted")
+    page.get_by_label("File", exact=True).set_input_files(tmp_path / "orders.txt")
+    click_and_save(page, tmp_path)
+    assert site.facts()["forms"][-1] == {
+        "who": ["Ada & Bob"],
+        "uploads": ["orders.txt: b'wanted'"],
+    }
+
+
+def test_s6_a_form_id_names_the_form_and_a_button_without_sends_none(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address(path="/outside"))
+    click_and_save(page, tmp_path, 0)
+    assert site.facts()["forms"][-1] == {"who": ["by id"], "uploads": []}
+    click_and_save(page, tmp_path, 1)
+    assert site.facts()["forms"][-1] == {"uploads": []}
+
+
+def test_two_buttons_in_one_form_each_save_their_own(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address(path="/form", numbers="2"))
+    page.get_by_label("Who").fill("Ada")
+    assert click_and_save(page, tmp_path, 1) == ("form 1.txt", b"form")
+    assert click_and_save(page, tmp_path, 0) == ("form 0.txt", b"form")
+
+
+def test_enter_in_a_field_means_the_only_button_of_the_form(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address(path="/form"))
+    page.get_by_label("Who").fill("Ada")
+    with page.expect_download() as saving:
+        page.get_by_label("Who").press("Enter")
+    assert saved(saving.value, tmp_path) == ("form 0.txt", b"form")
+    assert page.url == site.address(path="/form")
+
+
+def test_s39_a_form_error_is_shown_and_the_corrected_form_works(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.expected_errors.append("422")  # type: ignore[attr-defined]
+    page.goto(site.address(path="/form"))
+    page.get_by_label("Who").fill("nobody")
+    button(page).click()
+    wait_for(page, "failed")
+    assert "Nobody may not." in text(page)
+    page.get_by_label("Who").fill("somebody")
+    click_and_save(page, tmp_path)
+
+
+# -- failures ------------------------------------------------------------------------------------
+
+
+def test_s14_a_failure_is_told_once_with_a_reference_and_can_be_tried_again(
+    page: Page, site: Site
+) -> None:
+    before = site.facts()["calls"].get("broken", 0)
+    page.goto(site.address("broken"))
+    button(page).click()
+    wait_for(page, "failed", patience=2)
+    assert "Something went wrong" in text(page)
+    reference = re.search(r"Reference: (\w+)", text(page))
+    assert reference
+    assert reference[1] in site.server.log()
+    assert "a secret of the server" not in page.content()
+    assert site.facts()["calls"]["broken"] == before + 1
+    page.get_by_role("button", name="Try again").click()
+    wait_for(page, "failed")
+    expect(button(page)).to_be_focused()
+    assert site.facts()["calls"]["broken"] == before + 2
+    assert page.evaluate("seen.events.map(([name]) => name)") == ["start", "failed"] * 2
+
+
+def test_a_download_error_is_shown_word_for_word(page: Page, site: Site) -> None:
+    page.goto(site.address("refusing"))
+    button(page).click()
+    wait_for(page, "failed")
+    assert "Pick at least one order." in text(page)
+
+
+def test_s16_a_cut_of_two_seconds_costs_nothing(
+    page: Page, site: Site, gate: str, tmp_path: Path
+) -> None:
+    page.expected_errors.append(OFFLINE)  # type: ignore[attr-defined]
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    page.context.set_offline(True)
+    page.wait_for_timeout(2000)
+    page.context.set_offline(False)
+    with page.expect_download() as saving:
+        site.open_gate(gate)
+    assert saved(saving.value, tmp_path) == ("half.csv", b"half")
+    assert page.evaluate("seen.events.filter(([name]) => name === 'start').length") == 1
+
+
+def test_s17_a_page_that_is_loaded_again_shows_its_run_and_gets_the_file(
+    page: Page, site: Site, gate: str, tmp_path: Path
+) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    page.reload()
+    wait_for(page, "running")
+    expect_words(page, "Writing the orders of the year 2026: 42%")
+    with page.expect_download() as saving:
+        site.open_gate(gate)
+    assert saved(saving.value, tmp_path) == ("half.csv", b"half")
+    wait_for(page, "done")
+
+
+def test_s17_a_run_that_ended_while_the_page_was_away_is_still_saved(
+    page: Page, site: Site, gate: str, tmp_path: Path
+) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    page.goto("about:blank")
+    site.open_gate(gate)
+    page.wait_for_timeout(500)
+    with page.expect_download() as saving:
+        page.goto(site.address(f"half:{gate}"))
+    assert saved(saving.value, tmp_path) == ("half.csv", b"half")
+
+
+def test_s18_a_server_that_dies_and_returns_is_told_and_nothing_stays_disabled(
+    page: Page, own_site: Callable[..., Site], gate: str
+) -> None:
+    page.expected_errors.append(f"{OFFLINE}|50.|404")  # type: ignore[attr-defined]
+    site = own_site()
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    site.server.kill()
+    wait_for(page, "reconnecting")
+    expect_words(page, "Connection lost.")
+    site.server.start()
+    wait_for(page, "failed")
+    assert button(page).get_attribute("aria-disabled") is None
+    assert site.facts()["calls"].get("half", 0) == 0
+    page.get_by_role("button", name="Try again").click()
+    wait_for(page, "running")
+
+
+def test_s19_a_frozen_server_is_told_within_ten_seconds_and_the_page_recovers(
+    page: Page, own_site: Callable[..., Site], gate: str
+) -> None:
+    page.expected_errors.append(OFFLINE)  # type: ignore[attr-defined]
+    site = own_site()
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    site.server.freeze()
+    wait_for(page, "reconnecting", patience=10)
+    site.server.thaw()
+    page.wait_for_function(
+        "document.querySelector('download-btn').dataset.state !== 'reconnecting'"
+    )
+    assert page.locator("download-btn").get_attribute("data-state") in ("running", "failed")
+
+
+def test_s19_a_click_without_an_answer_is_told_within_ten_seconds(
+    page: Page, own_site: Callable[..., Site]
+) -> None:
+    page.expected_errors.append(OFFLINE)  # type: ignore[attr-defined]
+    site = own_site()
+    page.goto(site.address("one"))
+    site.server.freeze()
+    button(page).click()
+    wait_for(page, "reconnecting", patience=10)
+    page.get_by_role("button", name="Cancel").click()
+    wait_for(page, "cancelled")
+    assert button(page).get_attribute("aria-disabled") is None
+
+
+def test_s20_a_server_that_is_down_at_the_click_is_told_and_the_button_works_later(
+    page: Page, own_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    page.expected_errors.append(OFFLINE)  # type: ignore[attr-defined]
+    site = own_site()
+    page.goto(site.address("one"))
+    site.server.kill()
+    button(page).click()
+    wait_for(page, "failed")
+    assert "The server cannot be reached." in text(page)
+    site.server.start()
+    assert click_and_save(page, tmp_path) == ("orders.csv", b"a,b\n1,2\n")
+
+
+def test_s29_a_page_that_is_missing_is_named_and_not_saved(page: Page, site: Site) -> None:
+    page.expected_errors.append("404")  # type: ignore[attr-defined]
+    page.goto(site.address("site_page:/not-there"))
+    downloads = downloads_of(page)
+    button(page).click()
+    wait_for(page, "failed")
+    assert "Not available, so not saved: report.pdf." in text(page)
+    assert not downloads
+    assert button(page).get_attribute("aria-disabled") is None
+
+
+def test_a_page_of_this_site_is_looked_at_and_saved(page: Page, site: Site, tmp_path: Path) -> None:
+    page.goto(site.address("site_page:/report.pdf"))
+    assert click_and_save(page, tmp_path) == ("report.pdf", b"%PDF")
+    wait_for(page, "done")
+
+
+def test_what_another_site_keeps_is_offered_and_never_leads_the_page_away(
+    page: Page, site: Site
+) -> None:
+    page.goto(site.address("elsewhere"))
+    address = page.url
+    button(page).click()
+    wait_for(page, "ready")
+    link = page.get_by_role("link", name="report.pdf")
+    assert link.get_attribute("target") == "_blank"
+    assert page.url == address
+
+
+def test_an_answer_that_is_no_picture_is_a_failure_with_its_status(page: Page, site: Site) -> None:
+    page.expected_errors.append("502")  # type: ignore[attr-defined]
+    page.goto(site.address("one"))
+    page.route("**/start", lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+    button(page).click()
+    wait_for(page, "failed")
+    assert "(502)" in text(page)
+
+
+# -- several of them -----------------------------------------------------------------------------
+
+
+def test_s23_two_tabs_show_one_run_and_the_file_is_saved_once(
+    page: Page, site: Site, gate: str
+) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    other = page.context.new_page()
+    other.goto(site.address(f"half:{gate}"))
+    wait_for(other, "running")
+    downloads = downloads_of(page), downloads_of(other)
+    site.open_gate(gate)
+    wait_for(page, "done")
+    wait_for(other, "done")
+    assert sum(map(len, downloads)) == 1
+
+
+def test_s27_eight_buttons_clicked_together_each_save_their_own(
+    page: Page, site: Site, gate: str
+) -> None:
+    gates = [f"{gate}{number}" for number in range(8)]
+    page.goto(site.address(*(f"one:{each}" for each in gates)))
+    downloads = downloads_of(page)
+    for index in range(8):
+        button(page, index).click()
+    for index in range(8):
+        wait_for(page, "running", index)
+    other = page.context.new_page()
+    other.goto(site.address("one"), timeout=2000)
+    for each in gates:
+        site.open_gate(each)
+    for index in range(8):
+        wait_for(page, "done", index)
+    assert len(downloads) == 8
+
+
+# -- cancel --------------------------------------------------------------------------------------
+
+
+def test_s36_cancel_stops_the_run_and_saves_nothing(page: Page, site: Site, gate: str) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    downloads = downloads_of(page)
+    button(page).click()
+    wait_for(page, "running")
+    page.get_by_role("button", name="Cancel").click()
+    wait_for(page, "cancelled", patience=2)
+    expect(button(page)).to_be_focused()
+    assert button(page).get_attribute("aria-disabled") is None
+    site.open_gate(gate)
+    page.wait_for_timeout(300)
+    assert not downloads
+
+
+def test_a_queued_run_says_its_place_and_can_be_cancelled(
+    page: Page, own_site: Callable[..., Site], gate: str
+) -> None:
+    site = own_site(MAX_RUNNING="1")
+    page.goto(site.address(f"half:{gate}", f"one:{gate}"))
+    button(page, 0).click()
+    wait_for(page, "running", 0)
+    button(page, 1).click()
+    wait_for(page, "queued", 1)
+    assert "Place 1 in the queue" in text(page, 1)
+    page.get_by_role("button", name="Cancel").nth(1).click()
+    wait_for(page, "cancelled", 1, patience=2)
+
+
+# -- the ladder ----------------------------------------------------------------------------------
+
+
+def test_without_a_socket_polling_shows_percents_and_ends_well(
+    page: Page, own_site: Callable[..., Site], gate: str, tmp_path: Path
+) -> None:
+    page.expected_errors.append("WebSocket")  # type: ignore[attr-defined]
+    site = own_site(NO_SOCKET="1")
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    expect_words(page, "Writing the orders of the year 2026: 42%")
+    with page.expect_download() as saving:
+        site.open_gate(gate)
+    assert saved(saving.value, tmp_path) == ("half.csv", b"half")
+
+
+def test_without_the_socket_client_polling_carries_the_run(
+    page: Page, site: Site, gate: str
+) -> None:
+    page.expected_errors.append("socket.io")  # type: ignore[attr-defined]
+    page.route("**/vendor/**", lambda route: route.abort())
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    site.open_gate(gate)
+    wait_for(page, "done")
+
+
+def test_without_scripts_a_page_refreshes_itself_and_ends_in_links(
+    new_visitor: Callable[..., Any], site: Site, gate: str, tmp_path: Path
+) -> None:
+    page = new_visitor(java_script_enabled=False).open_tab()
+    page.expected_errors.append("favicon")
+    page.goto(site.address(f"half:{gate}"))
+    page.get_by_role("button", name="Go half way").click()
+    expect(page.get_by_text("Writing the orders of the year 2026: 42%")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    site.open_gate(gate)
+    with page.expect_download() as saving:
+        page.get_by_role("link", name="half.csv").click()
+    assert saved(saving.value, tmp_path) == ("half.csv", b"half")
+
+
+def test_without_scripts_a_run_can_be_cancelled(
+    new_visitor: Callable[..., Any], site: Site, gate: str
+) -> None:
+    page = new_visitor(java_script_enabled=False).open_tab()
+    page.expected_errors.append("favicon")
+    page.goto(site.address(f"half:{gate}"))
+    page.get_by_role("button", name="Go half way").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
+
+
+# -- safety --------------------------------------------------------------------------------------
+
+
+def test_s32_markup_is_shown_as_text(page: Page, site: Site, gate: str) -> None:
+    page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    page.goto(site.address(f"markup:{gate}"))
+    expect(page.get_by_role("button", name="<img src=x onerror=alert(1)>")).to_be_visible()
+    button(page).click()
+    expect_words(page, "<script>alert(1)</script>: 10%")
+    site.open_gate(gate)
+    wait_for(page, "done")
+    expect_words(page, "<script>alert(1)</script> done")
+    assert page.locator("main b, main img, main script").count() == 0
+
+
+def test_s33_a_nonce_is_enough(page: Page, site: Site, tmp_path: Path) -> None:
+    page.goto(site.address("one", nonce="abc123"))
+    assert click_and_save(page, tmp_path) == ("orders.csv", b"a,b\n1,2\n")
+    wait_for(page, "done")
+
+
+# -- people --------------------------------------------------------------------------------------
+
+
+def test_s34_start_quarters_and_end_are_announced_and_nothing_else(
+    page: Page, site: Site, gate: str
+) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    bar = page.get_by_role("progressbar", name="Progress of Go half way")
+    button(page).click()
+    wait_for(page, "running")
+    expect(bar).to_have_attribute("aria-valuenow", "42")
+    expect(bar).to_have_attribute("aria-valuetext", "Writing the orders of the year 2026: 42%")
+    page.wait_for_timeout(2500)
+    site.open_gate(gate)
+    wait_for(page, "done")
+    said = [words for words in page.evaluate("seen.said") if words]
+    assert said == [
+        "Starting…",
+        "Writing the orders of the year 2026: 42%",
+        "Saved half.csv",
+    ]
+
+
+def test_s34_many_percents_make_few_announcements(page: Page, site: Site) -> None:
+    page.goto(site.address("stages"))
+    button(page).click()
+    wait_for(page, "done")
+    assert len(page.evaluate("seen.said")) <= 6
+
+
+@pytest.mark.parametrize("key", ["Enter", "Space"])
+def test_s35_the_keyboard_is_enough(page: Page, site: Site, gate: str, key: str) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    page.keyboard.press("Tab")
+    expect(button(page)).to_be_focused()
+    page.keyboard.press(key)
+    wait_for(page, "running")
+    expect(button(page)).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press(key)
+    wait_for(page, "cancelled")
+    expect(button(page)).to_be_focused()
+
+
+def axe_findings(page: Page) -> list[str]:
+    axe = pytest.importorskip("axe_playwright_python")
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    violations = page.evaluate("axe.run().then(({violations}) => violations)")
+    return [
+        f"{finding['id']}: {node['html']}" for finding in violations for node in finding["nodes"]
+    ]
+
+
+def show_all_states(page: Page, gate: str) -> None:
+    """Bring eleven buttons into one state each."""
+    button(page, 1).click()
+    page.evaluate("document.querySelectorAll('download-btn')[0].show('submitting')")
+    for index in range(2, 9):
+        button(page, index).click()
+    wait_for(page, "running", 1)
+    wait_for(page, "running", 2)
+    wait_for(page, "failed", 3)
+    wait_for(page, "failed", 4)
+    for index in (5, 6, 7):
+        wait_for(page, "done", index)
+    wait_for(page, "running", 8)
+    page.get_by_role("button", name="Cancel").last.click()
+    wait_for(page, "cancelled", 8)
+
+
+def all_states(site: Site, gate: str, **query: str) -> str:
+    names = ["one", f"half:{gate}", f"unknown:{gate}", "broken", "refusing"]
+    return site.address(*names, "two", "thanks", "nothing", f"one:{gate}", **query)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1024])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_s37_every_state_can_be_read_with_any_framework(
+    new_visitor: Callable[..., Any],
+    site: Site,
+    gate: str,
+    framework: str,
+    width: int,
+    scheme: str,
+) -> None:
+    pytest.importorskip("flask_bootstrap")
+    page = new_visitor(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+    ).open_tab()
+    theme = scheme if framework == "bootstrap5" else "light"
+    page.goto(all_states(site, gate, framework=framework, theme=theme))
+    show_all_states(page, gate)
+    findings = axe_findings(page)
+    if framework == "bootstrap4":
+        # Its own blue has 3.97:1 on its own buttons.
+        findings = [finding for finding in findings if "btn-primary" not in finding]
+    assert findings == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for index in range(1, 9):
+        box = page.locator("[data-btn-bar]").nth(index).bounding_box()
+        assert box
+        assert box["height"] >= 6
+        assert box["width"] >= 200
+    site.open_gate(gate)
+
+
+def test_no_state_of_a_run_moves_what_stands_below(page: Page, site: Site, gate: str) -> None:
+    page.goto(site.address(f"half:{gate}", "one"))
+    where = page.locator("section").nth(1)
+    places = [where.bounding_box()]
+    button(page).click()
+    places.append(where.bounding_box())
+    wait_for(page, "running")
+    places.append(where.bounding_box())
+    page.evaluate("document.querySelector('download-btn').show('reconnecting')")
+    places.append(where.bounding_box())
+    site.open_gate(gate)
+    wait_for(page, "done")
+    places.append(where.bounding_box())
+    assert [place["y"] for place in places if place] == [places[0]["y"]] * 5  # type: ignore[index]
+
+
+# -- scripts of the app --------------------------------------------------------------------------
+
+
+def test_a_listener_can_prevent_the_start(page: Page, site: Site) -> None:
+    page.goto(site.address("one"))
+    page.evaluate("document.addEventListener('download-btn-start', (e) => e.preventDefault())")
+    button(page).click()
+    page.wait_for_timeout(300)
+    assert page.locator("download-btn").get_attribute("data-state") == "idle"
+
+
+def test_a_listener_can_take_the_files_itself(page: Page, site: Site) -> None:
+    page.goto(site.address("one"))
+    downloads = downloads_of(page)
+    page.evaluate(
+        """document.addEventListener("download-btn-ready", (event) => {
+          event.preventDefault();
+          window.got = event.detail.files.map(({name}) => name);
+        })"""
+    )
+    button(page).click()
+    wait_for(page, "ready")
+    page.wait_for_timeout(500)
+    assert page.evaluate("got") == ["orders.csv"]
+    assert not downloads
+    expect(page.get_by_role("link", name="orders.csv")).to_be_visible()
+
+
+def test_scripts_can_start_and_cancel_and_look(page: Page, site: Site, gate: str) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    page.evaluate("document.querySelector('download-btn').start()")
+    wait_for(page, "running")
+    expression = "document.querySelector('download-btn').snapshot.percent"
+    page.wait_for_function(f"{expression} === 42.7")
+    page.evaluate("document.querySelector('download-btn').cancel()")
+    wait_for(page, "cancelled")
+    assert page.evaluate("document.querySelector('download-btn').snapshot.state") == "cancelled"
+
+
+def test_a_button_that_is_removed_asks_no_more_and_closes_its_socket(
+    page: Page, site: Site, gate: str
+) -> None:
+    sockets: list[Any] = []
+    requests: list[Any] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.goto(site.address(f"silent:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    page.wait_for_timeout(500)
+    page.evaluate("document.querySelector('main').replaceChildren()")
+    page.wait_for_timeout(2500)
+    page.on("request", lambda request: requests.append(request))
+    page.wait_for_timeout(5000)
+    assert not requests
+    assert [socket.is_closed() for socket in sockets] == [True]
+    site.open_gate(gate)
+
+
+def test_a_button_that_is_moved_goes_on_with_its_run(page: Page, site: Site, gate: str) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    button(page).click()
+    wait_for(page, "running")
+    page.evaluate("document.body.append(document.querySelector('section'))")
+    downloads = downloads_of(page)
+    site.open_gate(gate)
+    wait_for(page, "done")
+    assert len(downloads) == 1
+
+
+# -- weight and speed ----------------------------------------------------------------------------
+
+
+def test_before_the_first_click_the_page_loads_little(page: Page, site: Site) -> None:
+    loaded: list[str] = []
+    page.on("request", lambda request: loaded.append(request.url))
+    page.goto(site.address("one"))
+    page.wait_for_timeout(300)
+    scripts = [url for url in loaded if url.split("?")[0].endswith(".js")]
+    assert [url.rsplit("/", 1)[1].split("?")[0] for url in scripts] == ["download-btn.js"]
+    assert all(url.startswith(site.url) for url in loaded)
+    assert len(gzip.compress((STATIC / "download-btn.js").read_bytes(), 9)) <= 4000
+
+
+def test_s41_a_hundred_thousand_reports_leave_the_page_fluent(page: Page, site: Site) -> None:
+    page.goto(site.address("often"))
+    page.evaluate(
+        """() => {
+          window.longest = 0;
+          let last = performance.now();
+          const look = (now) => {
+            window.longest = Math.max(window.longest, now - last);
+            last = now;
+            requestAnimationFrame(look);
+          };
+          requestAnimationFrame(look);
+        }"""
+    )
+    button(page).click()
+    wait_for(page, "done")
+    assert page.evaluate("longest") < 100
+
+
+def test_the_socket_client_is_the_one_that_its_licence_and_the_server_belong_to() -> None:
+    client = (STATIC / "vendor" / "socket.io.esm.min.js").read_text()
+    assert "Socket.IO v4." in client[:200]
+    assert "sourceMappingURL" not in client
+    assert "MIT" in (STATIC / "vendor" / "socket.io.LICENSE").read_text()
+
+
+def test_our_scripts_write_no_html_and_no_console() -> None:
+    for script in STATIC.glob("*.js"):
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|console\.|eval\(",
+            script.read_text(),
+        )
+
+
+def test_pages_hold_no_inline_script_or_style(page: Page, site: Site) -> None:
+    page.goto(site.address("one"))
+    assert page.evaluate("document.querySelectorAll('[style], style, [onclick]').length") == 0
