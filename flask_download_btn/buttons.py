@@ -57,15 +57,20 @@ class Buttons:
     def draft(self, name: str, arguments: str, **attributes: Any) -> Any:
         """Build a named button that is in no session: a page view writes nothing."""
         key = name_key(name, arguments)
-        btn = self.model(add=False, name=name, name_key=key, revision=key[:32], **attributes)
-        btn.arguments = arguments
-        return btn
+        return self.model(
+            add=False,
+            name=name,
+            name_key=key,
+            arguments=arguments,
+            revision=key[:32],
+            **attributes,
+        )
 
     def named(self, name: str, arguments: str, **attributes: Any) -> Any:
         """Load the one row of a name and its arguments; make it if this is the first click."""
         key = name_key(name, arguments)
         btn = self._found(key) or self._made(
-            name=name, name_key=key, revision=key[:32], **attributes
+            name=name, name_key=key, arguments=arguments, revision=key[:32], **attributes
         )
         # The code says how a named button is; its row only remembers what it has made.
         for attribute, value in (attributes | NO_FUNCTIONS).items():

@@ -37,6 +37,7 @@ class DownloadBtnManager:
         progress_template: str = "download_btn/progress.html",
     ) -> None:
         self.db = db
+        self._given_socketio = socketio
         self.socketio = socketio
         self.runner = runner
         self.storage = storage
@@ -122,7 +123,8 @@ class DownloadBtnManager:
         self.btn_template = btn_template or self.btn_template
         self.progress_template = progress_template or self.progress_template
         settings = Settings.of(app.config)
-        self.socketio = _socketio_of(app, settings, socketio or self.socketio)
+        # An app without one gets its own: what another app of this manager was given is not its.
+        self.socketio = _socketio_of(app, settings, socketio or self._given_socketio)
         parts = Parts(
             app,
             self.db,

@@ -28,12 +28,25 @@ from .progress import Meter, Progress
 
 T = TypeVar("T")
 
+# MySQL's plain TEXT ends at 64 KiB, and cuts what is longer.
+LongText = Text(2**24 - 1)
+
 CACHE_MODES = ("no-store", "default", "no-cache", "reload", "force-cache")
 LEADING_ARGUMENTS = {
     "create_file_functions": ("btn",),
     "handle_form_functions": ("response", "btn"),
 }
 FUNCTION_LISTS = tuple(LEADING_ARGUMENTS)
+LOOKS = (
+    "btn_text",
+    "btn_attrs",
+    "btn_template",
+    "form_id",
+    "progress_attrs",
+    "progress_bar_attrs",
+    "progress_text_attrs",
+    "progress_template",
+)
 
 registered_buttons: list[Any] = []
 """Every model that `DownloadBtnManager.register` has seen, of all apps in this process."""
@@ -117,6 +130,7 @@ class DownloadBtnMixin:
     uid: Mapped[str] = mapped_column(String(32), unique=True)
     name: Mapped[str | None] = mapped_column(String(255))
     name_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    arguments: Mapped[str | None] = mapped_column(LongText)
     revision: Mapped[str] = mapped_column(String(32))
     btn_text: Mapped[str | None] = mapped_column(Text)
     btn_attrs: Mapped[Any] = mapped_column(Attrs())
@@ -134,7 +148,6 @@ class DownloadBtnMixin:
     downloads: Mapped[Any] = mapped_column(Downloads())
     downloaded: Mapped[bool] = mapped_column(Boolean)
 
-    arguments: ClassVar[str | None] = None
     _job: ClassVar[Job] = NO_JOB
     _defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"btn_text": "Download", "cache": "no-store", "downloaded": False, "restart": False}
@@ -208,6 +221,13 @@ class DownloadBtnMixin:
         return self._job.run
 
     @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """The arguments of a named button, as `authorize` may want to know them."""
+        if self.arguments is None:
+            return MappingProxyType({})
+        return MappingProxyType(references.load(self.arguments, self.__fsa__.session.get)[1])  # type: ignore[attr-defined]
+
+    @property
     def tmp_downloads(self) -> Any:
         """Downloads of this run alone: URLs, `(url, name)` or `File`s."""
         if not self._job.may_hold_downloads():
@@ -238,13 +258,28 @@ class DownloadBtnMixin:
         """Yield the items of `iterable` and report how many are done."""
         return self._job.meter.track(iterable, stage, total)
 
-    def create_file(self, name: str, **options: Any) -> Any:
+    def create_file(
+        self,
+        name: str,
+        *,
+        mimetype: str | None = None,
+        inline: bool = False,
+        max_age: int | None = None,
+        cached: bool = False,
+    ) -> Any:
         """Open a file of this run for writing; it counts if the `with` block ends well."""
-        return self._job.create_file(name, **options)
+        return self._job.create_file(
+            name, mimetype=mimetype, inline=inline, max_age=max_age, cached=cached
+        )
 
     def using(self, **attributes: Any) -> DownloadBtnMixin:
-        """Set attributes and return the button: `{{ download_btn("x").using(form_id="f") }}`."""
+        """Set how this page shows the button: `{{ download_btn("x").using(form_id="f") }}`."""
         for name, value in attributes.items():
+            if name not in LOOKS:
+                raise ValueError(
+                    f"{name!r} says nothing of how a button looks. Give it to '@manager.button', or"
+                    f" use one of {', '.join(LOOKS)}."
+                )
             setattr(self, name, value)
         return self
 
@@ -281,7 +316,7 @@ class FunctionMixin:
 
     index: Mapped[int | None] = mapped_column(Integer)
     reference: Mapped[str] = mapped_column(String(255))
-    arguments: Mapped[str] = mapped_column(Text)
+    arguments: Mapped[str] = mapped_column(LongText)
     signature: Mapped[str] = mapped_column(String(64))
 
     _is_new = False

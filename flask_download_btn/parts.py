@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from blinker import NamedSignal
 from sqlalchemy import Engine as DatabaseEngine
 
 from . import references, signals
@@ -199,6 +200,7 @@ class Parts:
             ),
             queued=self.runner.queued,
             start_again=self.runner.start,
+            on_end=self._tell_end,
             out_of_time=self.engine.time_out,
             prune=self.prune,
             spawn=None if self.database.is_one_connection else self.socketio.start_background_task,
@@ -256,8 +258,16 @@ class Parts:
             )
             yield
 
+    def send(self, signal: NamedSignal, **what: Any) -> None:
+        """Send a signal; a receiver that fails harms no run."""
+        try:
+            with self.app.app_context():
+                signal.send(self.app, **what)
+        except Exception:
+            logger.exception("A receiver of '%s' failed.", signal.name)
+
     def _tell_start(self, run: Run) -> None:
-        signals.run_started.send(self.app, run=run)
+        self.send(signals.run_started, run=run)
 
     def _tell_tick(self, live: Live) -> None:
         self.pulse.tell(live)
@@ -268,8 +278,7 @@ class Parts:
     def _tell_end(self, run: Run) -> None:
         self.pulse.announce(run.id)
         logger.info("Run %s is %s after attempt %d.", run.id, run.state, run.attempt)
-        with self.app.app_context():
-            signals.ENDS[run.state].send(self.app, run=run)
+        self.send(signals.ENDS[run.state], run=run)
 
 
 def _folder_of(app: Flask, settings: Settings) -> Path:

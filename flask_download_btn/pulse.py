@@ -42,6 +42,7 @@ class Pulse:
         *,
         queued: Callable[[], Iterable[str]],
         start_again: Callable[[str], None],
+        on_end: Callable[[Run], None],
         out_of_time: Callable[[Live], None],
         prune: Callable[[], None],
         spawn: Callable[[Callable[[], None]], object] | None,
@@ -54,6 +55,7 @@ class Pulse:
         self._rhythm = rhythm
         self._queued = queued
         self._start_again = start_again
+        self._on_end = on_end
         self._out_of_time = out_of_time
         self._prune = prune
         self._spawn = spawn
@@ -183,7 +185,9 @@ class Pulse:
             logger.warning("Run %s lost its process; it is now %s.", run.id, run.state)
             if run.is_live:
                 self._start_again(run.id)
-            self.announce(run.id)
+                self.announce(run.id)
+            else:
+                self._on_end(run)
 
 
 class Teller:

@@ -40,7 +40,11 @@ class EndedRun:
 
 
 def click(
-    client: FlaskClient, btn_or_name: Any, form: Mapping[str, Any] | None = None, **arguments: Any
+    client: FlaskClient,
+    btn_or_name: Any,
+    /,
+    form: Mapping[str, Any] | None = None,
+    **arguments: Any,
 ) -> EndedRun:
     """Click a button, by itself or by its name and arguments, and wait for the run's end."""
     parts: Parts = client.application.extensions["download_btn_manager"]

@@ -40,7 +40,8 @@ from .progress import Meter
 from .runs import Click, Run
 
 TOKEN_FIELD = "download_btn_token"  # a form field's name, not a secret
-NOT_OURS = frozenset((TOKEN_FIELD, "csrf_token"))
+PROOFS = frozenset((TOKEN_FIELD, "csrf_token"))
+"""Fields that prove where a form comes from; no run keeps them."""
 LARGE = 1_000_000
 """Bytes from which the page is told that a download has begun, before it has ended."""
 
@@ -190,17 +191,20 @@ class Doors:
             self._parts.db.session.rollback()
 
     def _click_of(self, btn: Any) -> Click:
-        arguments = self._token_arguments()
+        uploads = [
+            [name, upload.filename, upload.stream.seek(0, 2), upload.stream.seek(0)]
+            for name, upload in request.files.items(multi=True)
+        ]
         row_downloads = list(btn.downloads or ())
         btn._job = FormJob()
         self._handle_form(btn, FormResponse(request.form, request.files))
         downloads = list(btn.downloads or ())
         plan = {
-            "steps": self._steps(btn, arguments),
+            "steps": self._steps(btn),
             "downloads": None if downloads == row_downloads else downloads,
             "tmp_downloads": list(btn.tmp_downloads),
         }
-        form = [pair for pair in request.form.items(multi=True) if pair[0] != TOKEN_FIELD]
+        form = [pair for pair in request.form.items(multi=True) if pair[0] not in PROOFS]
         visit = {
             "form": form,
             "user_id": visitors.user_id(),
@@ -209,7 +213,6 @@ class Doors:
             "cache": btn.cache,
             "language": visitors.language(),
         }
-        same = [plan, [pair for pair in form if pair[0] not in NOT_OURS]]
         return Click(
             btn_uid=btn.uid,
             btn_name=btn.name or btn.btn_text,
@@ -221,12 +224,8 @@ class Doors:
             callback=own_page(btn.callback, request.root_url),
             archive=btn.archive,
             message=btn.download_msg,
-            sameness=json.dumps(same),
+            sameness=json.dumps([plan, form, uploads]),
         )
-
-    def _token_arguments(self) -> str | None:
-        payload = self._parts.tokens.read_button(request.form[TOKEN_FIELD], visitors.session_key())
-        return payload[2] if len(payload) == 3 else None
 
     def _handle_form(self, btn: Any, response: FormResponse) -> None:
         named = self._parts.named.get(btn.name) if btn.name_key else None
@@ -236,12 +235,13 @@ class Doors:
             call, args, kwargs = self._parts.resolve(function.step())
             call(response, btn, *args, **kwargs)
 
-    def _steps(self, btn: Any, arguments: str | None) -> list[dict[str, str]]:
+    def _steps(self, btn: Any) -> list[dict[str, str]]:
         steps = [function.step() for function in btn.create_file_functions]
-        if arguments is None:
-            return steps
-        signature = self._parts.tokens.sign_row(f"button {btn.name}", arguments)
-        return [{"button": btn.name, "arguments": arguments, "signature": signature}, *steps]
+        return [self._named_step(btn), *steps] if btn.name_key else steps
+
+    def _named_step(self, btn: Any) -> dict[str, str]:
+        signature = self._parts.tokens.sign_row(f"button {btn.name}", btn.arguments)
+        return {"button": btn.name, "arguments": btn.arguments, "signature": signature}
 
     def _run_of(self, click: Click) -> tuple[Run, bool]:
         try:
@@ -380,8 +380,7 @@ class Doors:
         self._parts.files.mark_downloaded(stored.id)
         self._parts.buttons.mark_downloaded(run.btn_uid)
         self._note_fetch(run, index, "downloaded")
-        with self._parts.app.app_context():
-            signals.file_downloaded.send(self._parts.app, run=run, file=stored)
+        self._parts.send(signals.file_downloaded, run=run, file=stored)
 
     def _note_all(self, run: Run, entries: list[Stored]) -> None:
         for index, stored in enumerate(entries):
