@@ -490,6 +490,15 @@ def test_promise_18_a_file_that_no_longer_matches_is_not_served(tmp_path: Path, 
         site.get()
 
 
+def test_a_file_of_another_size_is_not_served_whatever_keeps_it():
+    site = Site(MemoryStorage())
+    with site.storage.writer(site.stored.key, name="", mimetype="") as sink:
+        sink.write(CONTENT[:-1])
+
+    with pytest.raises(FileGone, match="no longer the one"):
+        site.get()
+
+
 def test_a_file_that_came_back_from_a_backup_is_served(tmp_path: Path):
     site = Site(LocalStorage(tmp_path / "stored"))
     path = site.storage.path(site.stored.key)
@@ -748,6 +757,22 @@ def test_an_archive_of_more_files_than_are_held_open(storage: Any):
         assert [unpacked.read(name) for name in unpacked.namelist()] == [
             b"%d" % n for n in range(100)
         ]
+
+
+def test_an_archive_holds_few_of_its_files_open(tmp_path: Path):
+    storage = LocalStorage(tmp_path / "stored")
+    files = [put(storage, b"%d" % number, f"{number}.txt") for number in range(100)]
+    before = len(os.listdir("/proc/self/fd"))
+    archive = Archive(storage, files)
+
+    with archive.client.application.test_request_context("/zip"):  # type: ignore[attr-defined]
+        response = archive._fetch()
+        assert len(os.listdir("/proc/self/fd")) - before <= delivery.HELD_OPEN + 1
+        for _ in response.response:
+            assert len(os.listdir("/proc/self/fd")) - before <= delivery.HELD_OPEN + 1
+        response.response.close()  # type: ignore[union-attr]
+
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_an_archive_with_a_file_that_is_gone_is_not_begun(archive: Archive):
