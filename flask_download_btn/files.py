@@ -53,7 +53,6 @@ ORPHAN_AGE = 3600.0
 """Seconds after which bytes without a row are nobody's, if their run is not live."""
 BATCH = 100
 MANY_LOST = 10
-MOST_SPANS = 100
 
 logger = logging.getLogger(__name__)
 
@@ -287,35 +286,13 @@ class Files:
 
     def mark_downloaded(self, file_id: str) -> bool:
         """Note a complete download; True for the first one, from which the grace period counts."""
-        return self._database.write(lambda connection: self._mark_downloaded(connection, file_id))
-
-    def mark_sent(self, file_id: str, spans: Iterable[tuple[int, int]]) -> bool:
-        """Note parts that have left; True if with them the whole file has, for the first time."""
-        return self._database.write(
-            lambda connection: self._mark_sent(connection, file_id, list(spans))
-        )
-
-    def _mark_sent(
-        self, connection: Connection, file_id: str, spans: list[tuple[int, int]]
-    ) -> bool:
-        table = self._table
-        query = select(table.c.sent, table.c.size, table.c.downloaded_at).with_for_update()
-        row = connection.execute(query.where(table.c.id == file_id)).first()
-        if row is None or row.downloaded_at is not None:
-            return False
-        sent = _union([*_parsed(row.sent), *spans])
-        if sent == [(0, row.size)]:
-            return self._mark_downloaded(connection, file_id)
-        connection.execute(update(table).where(table.c.id == file_id).values(sent=_formatted(sent)))
-        return False
-
-    def _mark_downloaded(self, connection: Connection, file_id: str) -> bool:
         table = self._table
         values: dict[str, Any] = {"downloaded_at": self._database.now}
         if self._grace:
             values["expires_at"] = self._sooner(self._database.now + self._grace)
         is_first = and_(table.c.id == file_id, table.c.downloaded_at.is_(None))
-        return connection.execute(update(table).where(is_first).values(**values)).rowcount == 1
+        statement = update(table).where(is_first).values(**values)
+        return self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
 
     def _sooner(self, moment: Any) -> Any:
         table = self._table
@@ -580,27 +557,6 @@ class _Limits:
             files.pop(key, None)
             if not files:
                 self._runs.pop(run_id, None)
-
-
-def _union(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Join what overlaps or touches."""
-    joined: list[tuple[int, int]] = []
-    for start, stop in sorted(spans):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
-        else:
-            joined.append((start, stop))
-    return joined
-
-
-def _parsed(sent: str | None) -> list[tuple[int, int]]:
-    pairs = [span.split("-") for span in (sent or "").split(",") if span]
-    return [(int(start), int(stop)) for start, stop in pairs]
-
-
-def _formatted(spans: list[tuple[int, int]]) -> str:
-    # Whoever asks for a file in so many pieces may have to ask for some of them again.
-    return ",".join(f"{start}-{stop}" for start, stop in spans[:MOST_SPANS])
 
 
 def _chunks(file: File, loop: asyncio.AbstractEventLoop | None) -> Generator[bytes, None, None]:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, MetaData, Table, Text, create_engine, select, update
+from sqlalchemy import Engine, MetaData, create_engine, select, update
 
 from flask_download_btn.database import Database
 from flask_download_btn.errors import DownloadError, LimitReached, OutputRefused, RunCancelled
@@ -40,20 +40,13 @@ BTN = "fedcba9876543210" * 2
 HOUR = 3600.0
 
 
-def table_of_files() -> Table:
-    table = file_table(MetaData())
-    if "sent" not in table.c:
-        table.append_column(Column("sent", Text))
-    return table
-
-
 class Setup:
     """A registry with its database and storage."""
 
     def __init__(self, engine: Engine, storage: Any, **options: Any) -> None:
         self.engine = engine
         self.storage = storage
-        self.table = table_of_files()
+        self.table = file_table(MetaData())
         self.table.metadata.create_all(engine)
         self.database = Database(lambda: engine)
         self.files = Files(self.database, self.table, storage, **options)
@@ -629,52 +622,7 @@ def test_of_many_that_end_at_once_one_is_the_first(setup: Setup):
     assert sorted(results) == [False] * 9 + [True]
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        [[(0, 4)], [(4, 7)]],
-        [[(4, 7)], [(0, 4)]],
-        [[(2, 5)], [(0, 3), (4, 7)]],
-        [[(0, 1)], [(2, 3)], [(4, 7)], [(1, 2)], [(3, 4)]],
-    ],
-)
-def test_parts_that_add_up_are_a_download(setup: Setup, parts: list[list[tuple[int, int]]]):
-    stored = setup.store(b"content")
-
-    results = [setup.files.mark_sent(stored.id, spans) for spans in parts]
-
-    assert results == [False] * (len(parts) - 1) + [True]
-    assert not setup.files.mark_sent(stored.id, [(0, 7)])
-    found = setup.files.find(stored.id)
-    assert found is not None
-    assert found.downloaded_at is not None
-
-
-def test_parts_with_a_gap_are_no_download(setup: Setup):
-    stored = setup.store(b"content")
-
-    for spans in ([(0, 3)], [(4, 7)], [(0, 3)], [(5, 7)]):
-        assert not setup.files.mark_sent(stored.id, spans)
-
-    found = setup.files.find(stored.id)
-    assert found is not None
-    assert found.downloaded_at is None
-
-
-def test_parts_that_end_at_once_are_all_counted(setup: Setup):
-    stored = setup.store(b"x" * 100)
-    results = []
-
-    def mark(number: int) -> None:
-        results.append(setup.files.mark_sent(stored.id, [(number * 10, number * 10 + 10)]))
-
-    run_all([lambda number=number: mark(number) for number in range(10)])
-
-    assert sorted(results) == [False] * 9 + [True]
-
-
-def test_parts_of_a_file_that_is_gone_are_nothing(setup: Setup):
-    assert not setup.files.mark_sent("nobody", [(0, 1)])
+def test_a_file_that_is_gone_is_not_downloaded(setup: Setup):
     assert not setup.files.mark_downloaded("nobody")
 
 
