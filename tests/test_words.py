@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, request
+from flask_babel import Babel
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_download_btn import ConfigurationError, DownloadBtnManager
@@ -97,6 +98,14 @@ def test_a_page_and_its_runs_speak_the_language_that_is_set(app: Flask):
 
     assert "Abbrechen" in page
     assert answer.json["message"].startswith("Etwas ist schiefgegangen")
+
+
+def test_flask_babel_says_the_language_where_an_app_uses_it(app: Flask):
+    Babel(app, locale_selector=lambda: request.args.get("lang", "en"))
+    client = app.test_client()
+
+    assert "Annuler" in client.get("/?lang=fr").text
+    assert "Annulla" in client.get("/?lang=it").text
 
 
 def placeholders(text: str) -> set[str]:
