@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from processes import ROOT, TESTS, Process, app_server
 
 STATIC = ROOT / "flask_download_btn" / "static"
-OFFLINE = "ERR_CONNECTION_RESET|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|WebSocket"
+OFFLINE = "ERR_(CONNECTION|EMPTY|INTERNET)|WebSocket"
 BUTTON = "[name=download_btn_token]"
 FRAMEWORKS = ("none", "bootstrap4", "bootstrap5")
 
@@ -507,10 +507,8 @@ def test_s19_a_frozen_server_is_told_within_ten_seconds_and_the_page_recovers(
     site.server.freeze()
     wait_for(page, "reconnecting", patience=10)
     site.server.thaw()
-    page.wait_for_function(
-        "document.querySelector('download-btn').dataset.state !== 'reconnecting'"
-    )
-    assert page.locator("download-btn").get_attribute("data-state") in ("running", "failed")
+    element = page.locator("download-btn")
+    expect(element).to_have_attribute("data-state", re.compile("running|failed"))
 
 
 def test_s19_a_click_without_an_answer_is_told_within_ten_seconds(
@@ -879,8 +877,7 @@ def test_scripts_can_start_and_cancel_and_look(page: Page, site: Site, gate: str
     page.goto(site.address(f"half:{gate}"))
     page.evaluate("document.querySelector('download-btn').start()")
     wait_for(page, "running")
-    expression = "document.querySelector('download-btn').snapshot.percent"
-    page.wait_for_function(f"{expression} === 42.7")
+    page.wait_for_function("() => document.querySelector('download-btn').snapshot.percent === 42.7")
     page.evaluate("document.querySelector('download-btn').cancel()")
     wait_for(page, "cancelled")
     assert page.evaluate("document.querySelector('download-btn').snapshot.state") == "cancelled"

@@ -1,13 +1,19 @@
 /* What follows a click: watch the run by socket and by poll, save its files, and say which did not come. */
 
 const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a second.
-const HELD_AFTER = 3000;
+const HELD_AFTER = 4000;
 const SILENCE = 4000;
 const OVER = ["failed", "cancelled", "expired"];
 
 const links = new Map();
 const drawn = new WeakMap();
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
+const isFirst = (run) => new Promise((resolve) => {
+  // Held while the files start, so that of all tabs that found the run one saves them.
+  const hold = (lock) => (resolve(Boolean(lock)), lock && pause(5000));
+  if (navigator.locks) navigator.locks.request("download-btn " + run, {ifAvailable: true}, hold);
+  else resolve(true);
+});
 const isWeb = (url) => /^https?:$/.test(new URL(url, location).protocol);
 const isForeign = (url) => new URL(url, location).origin !== location.origin;
 
@@ -55,6 +61,8 @@ class Link {
       reconnectionDelay: 500,
       reconnectionDelayMax: 2000,
     });
+    // Where no WebSocket ever passes, the poll carries the run, and the console is not filled with attempts.
+    this.#socket.io.on("reconnect_attempt", (number) => this.#socket.io.reconnectionDelayMax(number > 5 ? 30000 : 2000));
     // A connection that came back has no rooms.
     this.#socket.on("connect", () => this.followers.forEach((follower) => this.#watch(follower)));
     this.#socket.on("snapshot", (picture) => this.followers.forEach((follower) => follower.hear(picture)));
@@ -174,7 +182,11 @@ class Follower {
     if (!element.emit("ready", true)) return element.show("ready", "offered");
     // The tab that was clicked goes first; one that found the run saves what that tab did not.
     if (this.resumed) await pause(document.hidden ? 3000 : 1200);
-    if (!this.isStopped) this.save();
+    const isMine = !this.resumed || (await isFirst(this.run));
+    if (this.isStopped) return;
+    if (isMine) return this.save();
+    this.#pressedAt = performance.now();
+    this.#settle();
   }
 
   #settle() {
@@ -182,7 +194,8 @@ class Follower {
     if (this.#pressedAt === Infinity) return;
     const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
     const isLate = performance.now() - this.#pressedAt > HELD_AFTER;
-    const isHeld = isLate && pending.some((file) => !this.isElsewhere(file) && !file.started);
+    // An archive is told of only when it is complete.
+    const isHeld = isLate && !element.snapshot.zip?.only && pending.some((file) => !this.isElsewhere(file) && !file.started);
     if (!pending.length) this.#end();
     else if (isHeld) this.#offer("held");
     else if (pending.every((file) => this.isElsewhere(file))) this.#offer("elsewhere");

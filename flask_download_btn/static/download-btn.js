@@ -1,7 +1,8 @@
 /* <download-btn>: turn a click into a run, and show its pictures in what the templates hold.
-   How a run is followed and its files are saved is in download-btn-live.js, loaded by the first click. */
+   How a run is followed, and its files saved, is in download-btn-live.js: the first click loads it. */
 
 const LIVE = ["submitting", "queued", "running", "reconnecting"];
+const OTHER_SUBMIT = ":is([type=submit], button:not([type])):not([name=download_btn_token])";
 const OVER = ["failed", "cancelled", "expired"];
 
 let live = null;
@@ -24,7 +25,7 @@ async function ask(url, options) {
   }
 }
 
-/** Show the nodes that belong to these tokens, with the fields in their words: as text, never as HTML. */
+/** Show the nodes that these tokens name, with the fields in their words: as text, never as HTML. */
 function fill(nodes, tokens, fields, refuge) {
   for (const node of nodes) {
     const {btnWhen, btnWords} = node.dataset;
@@ -87,6 +88,7 @@ class DownloadBtn extends HTMLElement {
 
   disconnectedCallback() {
     this.#leave();
+    if (!this.snapshot) this.state = "idle";
   }
 
   handleEvent(event) {
@@ -112,11 +114,13 @@ class DownloadBtn extends HTMLElement {
     this.show("submitting");
     load();
     const request = (this.#request = new AbortController());
-    const slow = setTimeout(() => this.show("reconnecting"), 8000);
-    const answer = await ask(this.dataset.start, {method: "POST", body, signal: request.signal, headers: {Accept: "application/json"}});
+    // An upload may take its time.
+    const isUpload = [...body.values()].some(({size}) => size);
+    const slow = setTimeout(() => isUpload || this.show("reconnecting"), 8000);
+    const answer = await ask(this.dataset.start, {method: "POST", body, signal: request.signal});
     clearTimeout(slow);
     if (request.signal.aborted) return;
-    if (!answer?.picture) return this.fail(answer ? "garbled" : "offline", answer);
+    if (!answer?.picture) return this.fail(answer ? "garbled" : "offline", answer ?? {});
     await this.#follow(answer.picture);
     if (this.flags.has("cancelling")) this.cancel();
   }
@@ -149,16 +153,16 @@ class DownloadBtn extends HTMLElement {
     this.snapshot = picture;
     this.#remember(picture);
     const isNews = picture.state !== before?.state || picture.run !== before.run;
-    if (isNews || this.state === "reconnecting") this.show(picture.state, this.flags.has("cancelling") && LIVE.includes(picture.state) && "cancelling");
+    const isStopping = this.flags.has("cancelling") && LIVE.includes(picture.state);
+    if (isNews) this.show(picture.state, isStopping && "cancelling");
     else this.#drawSoon();
-    this.emit("change");
     if (isNews && picture.state === "failed") this.emit("failed");
     this.#follower?.look();
   }
 
   /** End in failure with one of the page's own sentences. */
   fail(word, fields = {}) {
-    const message = put(this.querySelector("[data-btn-live]")?.dataset[word] ?? "", fields ?? {});
+    const message = put(this.querySelector("[data-btn-live]")?.dataset[word] ?? "", fields);
     const {run = null, seq = 0, files = []} = this.snapshot ?? {};
     this.accept({...this.snapshot, run, seq: seq + 1, files, message, state: word === "gone" ? "expired" : "failed"});
   }
@@ -201,10 +205,10 @@ class DownloadBtn extends HTMLElement {
   /* Inside a form that has no other submit button, Enter in a field shall mean this button. */
   #adopt() {
     const {button, form} = this;
-    if (!this.dataset.form && form && ![...form.elements].some(({type}) => type === "submit")) button.removeAttribute("form");
+    if (!this.dataset.form && form && !form.querySelector(OTHER_SUBMIT)) button.removeAttribute("form");
   }
 
-  /* A page that comes back from the browser's cache does not know of the run that it started. */
+  /* A page out of the browser's cache does not know of the run that it started. */
   #remember({state, run, url}) {
     const isLive = run && LIVE.includes(state);
     if (this.#kept === (isLive && run)) return;
@@ -213,7 +217,7 @@ class DownloadBtn extends HTMLElement {
       if (isLive) sessionStorage.setItem("download-btn " + this.id, JSON.stringify({...this.snapshot, url, seq: -1}));
       else sessionStorage.removeItem("download-btn " + this.id);
     } catch {
-      // A page without storage finds its run by the server's word alone.
+      // Without storage, only the server knows of the run.
     }
   }
 
@@ -249,6 +253,7 @@ class DownloadBtn extends HTMLElement {
     }
     live?.draw(this, panel);
     this.#announce(fields);
+    this.emit("change");
   }
 
   #tokens({text, message, files = [], zip}) {
@@ -265,7 +270,7 @@ class DownloadBtn extends HTMLElement {
     return tokens;
   }
 
-  /* Start, each quarter or stage, and the end: a screen reader that hears every percent hears nothing else. */
+  /* Start, each quarter or stage, the end: who hears every percent hears nothing else. */
   #announce({run, stage_no, percent}) {
     const {state, flags} = this;
     const mark = [state, ...flags, run, stage_no, Math.floor((percent ?? 0) / 25)].join();
