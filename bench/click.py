@@ -18,13 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from browser import chromium
+from playwright.sync_api import Browser, Page
+from processes import app_server
+
 BENCH = Path(__file__).resolve().parent
-sys.path.insert(0, str(BENCH.parent / "tests"))
-
-from browser import chromium  # noqa: E402  # the tests' own browser serves us too
-from playwright.sync_api import Browser, Page  # noqa: E402
-from processes import app_server  # noqa: E402
-
 CLICK = """() => new Promise((resolve) => {
     const button = document.querySelector("download-btn button");
     button.addEventListener(
@@ -95,7 +95,7 @@ def main() -> None:
     clicks = parser.parse_args().clicks
     with tempfile.TemporaryDirectory() as folder:
         server = app_server(
-            BENCH / "_click_app.py",
+            BENCH / "apps" / "click_app.py",
             "werkzeug",
             log_file=Path(folder) / "server.log",
             environment={

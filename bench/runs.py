@@ -21,12 +21,12 @@ from urllib.parse import urlencode
 
 import sqlalchemy
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+import databases
+from processes import app_server
+
 BENCH = Path(__file__).resolve().parent
-sys.path.insert(0, str(BENCH.parent / "tests"))
-
-import databases  # noqa: E402  # the tests' own servers serve us too
-from processes import app_server  # noqa: E402
-
 SERVERS = {"threading": "werkzeug", "gevent": "gevent", "gunicorn": "gunicorn"}
 TARGETS = {"threading": 1.5, "gunicorn": 1.5, "gevent": 1.2}
 PATIENCE = 60.0
@@ -75,7 +75,7 @@ def measure(mode: str, url: str, folder: Path, options: argparse.Namespace) -> N
         "BENCH_RUNS": str(options.runs),
     }
     server = app_server(
-        BENCH / "_runs_app.py",
+        BENCH / "apps" / "runs_app.py",
         SERVERS[mode],
         log_file=folder / "server.log",
         environment=environment,
