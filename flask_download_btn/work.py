@@ -26,6 +26,9 @@ from .runs import Run
 OWN_ATTRIBUTES = ("downloads", "callback", "download_msg", "archive")
 """What a form function may have changed for its own visitor's run."""
 
+NUMBERS = frozenset((float, int))
+"""What is looked for first, being what an inner loop yields."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +39,7 @@ class Work:
         self, live: Live, files: Files, in_thread: Callable[[Callable[[], Any]], Any]
     ) -> None:
         self.live = live
+        self.meter: Meter = live.meter
         self.stored: list[Stored] = []
         self.temporaries: list[Stored] = []
         self.cached: list[Stored] = []
@@ -53,10 +57,6 @@ class Work:
     @property
     def run(self) -> Run:
         return self.live.run
-
-    @property
-    def meter(self) -> Meter:
-        return self.live.meter
 
     def may_hold_downloads(self) -> bool:
         return True
@@ -215,7 +215,9 @@ class Work:
 
     def _take(self, output: Any) -> None:
         meter = self.meter
-        if output is None:
+        if output.__class__ in NUMBERS:
+            meter.report("", output)
+        elif output is None:
             meter.check()
         elif isinstance(output, File):
             self.gather(self.receive(output, cached=output.cached))
