@@ -32,6 +32,7 @@ from sqlalchemy import (
     Float,
     Select,
     Table,
+    Update,
     and_,
     bindparam,
     case,
@@ -131,6 +132,9 @@ class Files:
         )
         self._retention = retention
         self._grace = grace
+        ends = {"expires_at": self._sooner(database.now + grace)} if grace else {}
+        self._start = self._noting("started_at")
+        self._completion = self._noting("downloaded_at", **ends)
         self._limits = _Limits(max_files, max_bytes)
 
     # Files come in
@@ -279,20 +283,20 @@ class Files:
 
     def mark_started(self, file_id: str) -> None:
         """Note the first byte that somebody asked for."""
-        table = self._table
-        is_first = and_(table.c.id == file_id, table.c.started_at.is_(None))
-        statement = update(table).where(is_first).values(started_at=self._database.now)
-        self._database.write(lambda connection: connection.execute(statement))
+        self._note(self._start, file_id)
 
     def mark_downloaded(self, file_id: str) -> bool:
         """Note a complete download; True for the first one, from which the grace period counts."""
-        table = self._table
-        values: dict[str, Any] = {"downloaded_at": self._database.now}
-        if self._grace:
-            values["expires_at"] = self._sooner(self._database.now + self._grace)
-        is_first = and_(table.c.id == file_id, table.c.downloaded_at.is_(None))
-        statement = update(table).where(is_first).values(**values)
-        return self._database.write(lambda connection: connection.execute(statement).rowcount) == 1
+        return self._note(self._completion, file_id)
+
+    def _note(self, statement: Update, file_id: str) -> bool:
+        parameters = {"file_id": file_id}
+        return self._database.write(lambda c: c.execute(statement, parameters).rowcount) == 1
+
+    def _noting(self, column: str, **values: Any) -> Update:
+        # The first time counts: whoever comes later changes no row.
+        is_first = and_(self._table.c.id == bindparam("file_id"), self._table.c[column].is_(None))
+        return update(self._table).where(is_first).values({column: self._database.now, **values})
 
     def _sooner(self, moment: Any) -> Any:
         table = self._table
