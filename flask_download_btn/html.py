@@ -61,6 +61,11 @@ class Html:
         )
         return Markup(render_template("download_btn/script.html", view=view))
 
+    def rendered(self, btn: Any, view: SimpleNamespace) -> Markup:
+        """Render a button and its progress with the app's templates."""
+        names = (self._templates.btn_template, self._templates.progress_template)
+        return Markup("").join(Markup(render_template(name, btn=btn, view=view)) for name in names)
+
     def token(self, btn: Any, session_key: str) -> str:
         """Sign what a page with this button may start."""
         _, revision = self._identity(btn)
@@ -71,17 +76,22 @@ class Html:
         _refuse_outside_request(btn)
         self._parts.pulse.start()
         uid, _ = self._identity(btn)
+        token = self.token(btn, visitors.made_session_key())
+        return self.view_of(btn, token=token, snapshot=self._snapshot(uid))
+
+    def view_of(self, btn: Any, *, token: str, snapshot: Snapshot | None) -> SimpleNamespace:
+        """Return what the templates need beside the button."""
         return SimpleNamespace(
             id=btn.get_id("element"),
             progress_id=btn.get_id("progress"),
             start_url=url_for("download_btn.start"),
-            token=self.token(btn, visitors.made_session_key()),
+            token=token,
             form_id=btn.form_id,
             fallback_form_id=btn.get_id("form"),
             socket_url=NAMESPACE,
             socket_path=self._socket_path(),
             client_url=self._static("vendor/socket.io.esm.min.js"),
-            snapshot=self._snapshot(uid),
+            snapshot=snapshot,
             texts=self._parts.words.of(visitors.language()),
             attrs=render_attrs,
         )

@@ -9,9 +9,11 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from . import models
+from .center import Center
 from .cli import make_commands
 from .errors import ConfigurationError
 from .html import Html
+from .models import this_app
 from .parts import NamedButton, Parts
 from .protocols import Runner, Storage
 from .settings import Settings
@@ -101,6 +103,10 @@ class DownloadBtnManager:
         """Ask the app's `authorize` function, if there is one; only then is the button loaded."""
         return self._authorize is None or bool(self._authorize(action, find_btn()))
 
+    def center(self) -> str:
+        """Render the runs of this request's visitor."""
+        return this_app().center.render()  # type: ignore[no-any-return]
+
     def collected(self) -> Any:
         """Ask the app's `collect` function, if there is one."""
         return self._collect() if self._collect else None
@@ -172,10 +178,12 @@ class DownloadBtnManager:
     def _open_doors(self, app: Flask, parts: Parts) -> None:
         blueprint, look = make_blueprint(parts, self)
         parts.html = Html(parts, self)
+        parts.center = Center(parts, parts.html)
         parts.channel.open(look)
         app.register_blueprint(blueprint)
         app.cli.add_command(make_commands(parts))
         app.jinja_env.globals.setdefault("download_btn", parts.html)
+        app.jinja_env.globals.setdefault("download_center", parts.center)
         # First of all: before the app's own, and before Flask-WTF looks for a token of its own.
         before = app.before_request_funcs.setdefault(None, [])
         before.insert(0, _first_request(app, parts, blueprint))

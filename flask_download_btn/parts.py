@@ -61,7 +61,8 @@ class Parts:
     """One app's parts; `app.extensions["download_btn_manager"]`."""
 
     html: Any
-    """What templates call; the manager puts it in."""
+    center: Any
+    """What templates call; the manager puts them in."""
 
     def __init__(
         self,

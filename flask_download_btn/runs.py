@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -369,6 +370,13 @@ class Runs:
                 or_(table.c.state.in_(LIVE), recent),
             )
         )
+
+    def of(self, owners: Sequence[str], *, ended_within: float, limit: int) -> list[Run]:
+        """Return a visitor's runs, newest first: the live ones, and those that ended lately."""
+        table = self._table
+        is_recent = table.c.ended_at > self._database.now - ended_within
+        is_shown = or_(table.c.state.in_(LIVE), is_recent) if ended_within else true()
+        return self._many(and_(table.c.owner.in_(owners), is_shown), limit)
 
     def place_in_queue(self, run: Run) -> int:
         """Count the queued runs that came before, and this one."""

@@ -35,6 +35,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "file_saved": "saved",
         "file_saving": "saving…",
         "file_refused": "not available",
+        # The downloads centre.
+        "center_title": "Your downloads",
+        "center_empty": "There are no downloads yet.",
+        "center_notify": "Tell me when a download is ready",
         # What the page says when it has no answer from the server to show.
         "offline": "The server cannot be reached. Check your connection and try again.",
         "garbled": "The server's answer could not be understood ({status}). Please try again.",

@@ -55,6 +55,7 @@ class Asks(Protocol):
 
     def is_allowed(self, action: str, find_btn: Callable[[], Any]) -> bool: ...
     def collected(self) -> Any: ...
+    def center(self) -> str: ...
 
 
 class Refusal(Exception):
@@ -101,6 +102,7 @@ def make_blueprint(parts: Parts, asks: Asks) -> tuple[Blueprint, Look]:
     blueprint.post("/start", endpoint="start")(doors.start)
     blueprint.get("/runs/<token>", endpoint="run")(doors.look)
     blueprint.post("/runs/<token>/cancel", endpoint="cancel")(doors.cancel)
+    blueprint.get("/center", endpoint="center")(doors.list_runs)
     blueprint.get("/files/<token>", endpoint="file")(doors.fetch)
     blueprint.register_error_handler(Refusal, doors.refuse)
     blueprint.register_error_handler(RequestEntityTooLarge, doors.refuse_large)
@@ -215,7 +217,7 @@ class Doors:
         }
         return Click(
             btn_uid=btn.uid,
-            btn_name=btn.name or btn.btn_text,
+            btn_name=btn.btn_text or btn.name,
             btn_revision=btn.revision,
             owner=visitors.owner(),
             plan=json.dumps(plan),
@@ -303,6 +305,10 @@ class Doors:
     def _refuse_forbidden(self, action: str, find_btn: Callable[[], Any]) -> None:
         if not self._asks.is_allowed(action, find_btn):
             raise Refusal(403, "error_403")
+
+    def list_runs(self) -> Response:
+        """Answer the visitor's runs, as the downloads centre shows them."""
+        return _fresh(Response(self._asks.center(), mimetype="text/html"))
 
     # -- fetch -----------------------------------------------------------------------------------
 

@@ -249,7 +249,7 @@ class DownloadBtn extends HTMLElement {
     for (const root of [this, panel]) {
       if (!root) continue;
       root.dataset.state = state;
-      fill(root.querySelectorAll(":is([data-btn-when], [data-btn-words]):not(li *)"), tokens, fields, button);
+      fill(root.querySelectorAll(":is([data-btn-when], [data-btn-words]):not([data-btn-files] *)"), tokens, fields, button);
     }
     live?.draw(this, panel);
     this.#announce(fields);

@@ -28,6 +28,9 @@ TEXTS = {
     "file_saved": "gespeichert",
     "file_saving": "wird gespeichert…",
     "file_refused": "nicht verfügbar",
+    "center_title": "Ihre Downloads",
+    "center_empty": "Es gibt noch keine Downloads.",
+    "center_notify": "Benachrichtigen, wenn ein Download fertig ist",
     "offline": (
         "Der Server ist nicht erreichbar. Prüfen Sie Ihre Verbindung und versuchen Sie es erneut."
     ),
