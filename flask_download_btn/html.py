@@ -28,7 +28,7 @@ class Html:
         self._parts = parts
         self._templates = templates
 
-    def __call__(self, name: str, **arguments: Any) -> Any:
+    def __call__(self, name: str, /, **arguments: Any) -> Any:
         """Return the button of a name and its arguments: `{{ download_btn("name", year=1) }}`."""
         named = self._parts.named.get(name)
         if named is None:
