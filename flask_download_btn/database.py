@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Float
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy import Connection, Engine, Float, create_engine, event
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.sql.functions import FunctionElement
@@ -29,6 +37,17 @@ MISSING = re.compile(
     re.IGNORECASE,
 )
 """How databases say that a table or a column is not there."""
+
+PASSING = (
+    "locked",
+    "busy",
+    "connection",
+    "server closed",
+    "starting up",
+    "deadlock",
+    "lock wait timeout",
+)
+"""How databases say that it is worth trying again."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,23 +76,52 @@ def _mysql_now(element: Any, compiler: Any, **options: Any) -> str:
 
 
 class Database:
-    """Short transactions on connections of our own, never on one that an app's function has."""
+    """Short transactions on connections of our own, never on one that an app's function has.
+
+    They come from a pool of our own too: functions that hold every connection of the app's pool
+    must not keep their own runs from being ended.
+    """
 
     now = database_now()
 
     def __init__(self, get_engine: Callable[[], Engine]) -> None:
+        """Take what gives the app's engine; ours is made after it, anew in each process."""
         self._get_engine = get_engine
-        # SQLite has one writer at a time. To queue here costs microseconds; its own wait sleeps.
-        self._one_writer = threading.Lock()
+        self._own: Engine | None = None
+        self._forget_process()
 
     @property
     def engine(self) -> Engine:
-        return self._get_engine()
+        if self._pid != os.getpid():
+            # Neither a connection nor a held lock may be shared with the process we came from.
+            self._forget_process()
+        if self._own is None:
+            with self._making:
+                self._own = self._own or self._own_engine()
+        return self._own
 
     @property
     def is_one_connection(self) -> bool:
         """Tell whether every thread shares one connection, as an in-memory SQLite database does."""
         return isinstance(self.engine.pool, StaticPool)
+
+    def _forget_process(self) -> None:
+        self._pid = os.getpid()
+        self._own = None
+        self._making = threading.Lock()
+        # SQLite has one writer at a time, and to queue here costs microseconds.
+        self._one_writer = threading.Lock()
+
+    def _own_engine(self) -> Engine:
+        given = self._get_engine()
+        if isinstance(given.pool, StaticPool):
+            return given
+        engine = create_engine(given.url, pool=given.pool.recreate())
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _wait_outside)
+        # Who closes the app's connections means all of them.
+        event.listen(given, "engine_disposed", lambda _: engine.dispose())
+        return engine
 
     def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
         """Run `work` in one transaction, again and again while the database is locked or away."""
@@ -85,17 +133,17 @@ class Database:
 
     def _insist(self, attempt: Callable[[], T], patience: float) -> T:
         give_up_at = time.monotonic() + patience
-        pause = 0.02
+        pause = 0.005
         while True:
             try:
                 return attempt()
-            except (OperationalError, InterfaceError, ProgrammingError) as error:
+            except (OperationalError, InterfaceError, ProgrammingError, PoolTimeout) as error:
                 self._refuse_missing_tables(error)
                 if time.monotonic() + pause > give_up_at or not self._will_pass(error):
                     raise
                 logger.debug("The database is busy or away; trying again in %.2f s.", pause)
             time.sleep(pause)
-            pause = min(pause * 2, 2.0)
+            pause = min(pause * 2, 0.5)
 
     def _write_once(self, work: Callable[[Connection], T]) -> T:
         engine = self.engine
@@ -116,17 +164,21 @@ class Database:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @staticmethod
-    def _will_pass(error: DBAPIError) -> bool:
+    def _will_pass(error: SQLAlchemyError) -> bool:
+        if not isinstance(error, DBAPIError):
+            return True
         words = str(error.orig).lower()
-        return error.connection_invalidated or any(
-            sign in words
-            for sign in ("locked", "busy", "connection", "server closed", "starting up", "deadlock")
-        )
+        return error.connection_invalidated or any(sign in words for sign in PASSING)
 
     @staticmethod
-    def _refuse_missing_tables(error: DBAPIError) -> None:
-        if MISSING.search(str(error.orig)):
+    def _refuse_missing_tables(error: SQLAlchemyError) -> None:
+        if isinstance(error, DBAPIError) and MISSING.search(str(error.orig)):
             raise ConfigurationError(missing_tables(error)) from error
+
+
+def _wait_outside(connection: Any, record: Any) -> None:
+    # SQLite would sleep inside of a lock, or stop every greenlet: we try again ourselves.
+    connection.execute("PRAGMA busy_timeout = 0")
 
 
 def missing_tables(error: DBAPIError) -> str:

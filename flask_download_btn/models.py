@@ -25,11 +25,10 @@ from .columns import Attrs, Downloads, DownloadsList
 from .errors import ConfigurationError
 from .links import check_url
 from .progress import Meter, Progress
+from .tables import LONG_TEXT
 
 T = TypeVar("T")
 
-# MySQL's plain TEXT ends at 64 KiB, and cuts what is longer.
-LongText = Text(2**24 - 1)
 
 CACHE_MODES = ("no-store", "default", "no-cache", "reload", "force-cache")
 LEADING_ARGUMENTS = {
@@ -130,7 +129,7 @@ class DownloadBtnMixin:
     uid: Mapped[str] = mapped_column(String(32), unique=True)
     name: Mapped[str | None] = mapped_column(String(255))
     name_key: Mapped[str | None] = mapped_column(String(64), unique=True)
-    arguments: Mapped[str | None] = mapped_column(LongText)
+    arguments: Mapped[str | None] = mapped_column(LONG_TEXT)
     revision: Mapped[str] = mapped_column(String(32))
     btn_text: Mapped[str | None] = mapped_column(Text)
     btn_attrs: Mapped[Any] = mapped_column(Attrs())
@@ -316,7 +315,7 @@ class FunctionMixin:
 
     index: Mapped[int | None] = mapped_column(Integer)
     reference: Mapped[str] = mapped_column(String(255))
-    arguments: Mapped[str] = mapped_column(LongText)
+    arguments: Mapped[str] = mapped_column(LONG_TEXT)
     signature: Mapped[str] = mapped_column(String(64))
 
     _is_new = False

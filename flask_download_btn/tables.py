@@ -14,6 +14,10 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+
+# MySQL's plain TEXT ends at 64 KiB, and cuts what is longer.
+LONG_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 
 RUN_TABLE = "download_btn_run"
 FILE_TABLE = "download_btn_file"
@@ -40,8 +44,8 @@ def run_table(metadata: MetaData) -> Table:
         Column("attempt", Integer, nullable=False, default=0),
         Column("node", String(160)),
         Column("restart", Boolean, nullable=False, default=False),
-        Column("plan", Text(2**24 - 1), nullable=False),
-        Column("visit", Text(2**24 - 1), nullable=False),
+        Column("plan", LONG_TEXT, nullable=False),
+        Column("visit", LONG_TEXT, nullable=False),
         Column("signature", String(64), nullable=False),
         Column("stage", Text, nullable=False, default=""),
         Column("stage_no", Integer, nullable=False, default=0),
