@@ -12,8 +12,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from browser import find_chromium
+from conftest import need
+from plain_chromium import plain_chromium
 from playwright.sync_api import Page, expect
-from processes import ROOT, TESTS, Process, app_server
+from processes import ROOT, TESTS, Process, app_server, wait_until
 
 STATIC = ROOT / "flask_download_btn" / "static"
 OFFLINE = "ERR_(CONNECTION|EMPTY|INTERNET)|WebSocket"
@@ -214,10 +217,26 @@ def test_s2_files_that_the_browser_held_back_are_listed_with_links(
     rows = page.locator("[data-btn-files] li")
     assert "saved" in rows.nth(0).inner_text()
     assert "saved" not in rows.nth(1).inner_text()
-    with page.expect_download() as saving:
-        rows.nth(1).get_by_role("link").click()
-    assert saved(saving.value, tmp_path) == ("second.csv", b"second")
+    rows.nth(1).get_by_role("link").click()
     wait_for(page, "done")
+
+
+def test_s2_a_plain_chromium_holds_files_back_and_the_page_says_which(
+    site: Site, tmp_path: Path
+) -> None:
+    need("chromium", find_chromium())
+    with plain_chromium(tmp_path) as page:
+        page.open(site.address("two"))
+        page.click(BUTTON)
+        words = "document.querySelector('.download-btn-progress').innerText"
+        wait_until(
+            lambda: "Your browser did not save everything" in page.evaluate(words),
+            "nothing is said of the second file",
+        )
+        assert page.saved() == ["first.csv"]
+        page.click("[data-btn-link]", 1)
+        wait_until(lambda: "Saved first.csv, second.csv" in page.evaluate(words), "not done")
+        assert page.saved() == ["first.csv", "second.csv"]
 
 
 def test_s4_a_run_without_files_says_so_and_claims_nothing(page: Page, site: Site) -> None:

@@ -294,7 +294,7 @@ export function draw(element, panel) {
   if (list && memory.follower) drawFiles(element, list, memory);
   const all = panel?.querySelector("[data-btn-zip]");
   const zip = element.snapshot?.zip;
-  if (all && zip && isWeb(zip.url)) Object.assign(all, {href: zip.url, download: zip.name});
+  if (zip) aim(all, zip, element.flags.has("held"));
 }
 
 function drawBar({state, snapshot}, bar, memory) {
@@ -338,19 +338,23 @@ function drawFiles(element, list, memory) {
     const row = list.children[index + 1];
     const fields = {name: file.name, size_text: file.size_text, type: file.type};
     follower.fill(row.querySelectorAll("[data-btn-when], [data-btn-words]"), [follower.stateOf(file)], fields, element.button);
-    const anchor = row.querySelector("[data-btn-link]");
-    if (follower.isElsewhere(file)) Object.assign(anchor, {target: "_blank", rel: "noopener noreferrer"}).removeAttribute("download");
+    const isAway = element.flags.has("held") || follower.isElsewhere(file);
+    aim(row.querySelector("[data-btn-link]"), file, isAway);
   });
+}
+
+/* Where Chromium waits for an answer to its question, or was told no, links of this tab save nothing. */
+function aim(anchor, {url, name}, isAway) {
+  if (!anchor || !isWeb(url)) return;
+  anchor.href = url;
+  setOrRemove(anchor, "download", isAway ? null : name);
+  setOrRemove(anchor, "target", isAway ? "_blank" : null);
 }
 
 function newRow(template, file, memory) {
   const row = template.content.cloneNode(true).firstElementChild;
   const anchor = row.querySelector("[data-btn-link]");
-  if (anchor && isWeb(file.url)) {
-    anchor.href = file.url;
-    if (file.type) anchor.type = file.type;
-    anchor.download = file.name;
-    anchor.addEventListener("click", () => memory.follower.note(file));
-  }
+  if (anchor && file.type) anchor.type = file.type;
+  anchor?.addEventListener("click", () => memory.follower.note(file));
   return row;
 }
