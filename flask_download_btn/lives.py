@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import RunCancelled, RunLost
-from .progress import Meter, Pace, as_percent, progress_text
+from .progress import Meter, Pace, as_percent, progress_text, said
 from .runs import SEQ_OF_ATTEMPT, Run
 
 
@@ -47,7 +47,7 @@ class Live:
     def weather(self) -> dict[str, Any]:
         """Tell the progress as of now; within a stage it never goes back."""
         with self._lock:
-            stage_no, stage = self.meter.stage_no, self.meter.stage
+            stage_no, stage = self.meter.stage_no, said(self.meter.stage)
             percent = as_percent(self.meter.percent)
             _, shown_no, shown_percent = self._shown
             if stage_no == shown_no and percent is not None and shown_percent is not None:
@@ -97,11 +97,16 @@ class Lives:
     @contextmanager
     def entered(self, live: Live) -> Iterator[Live]:
         """Hold a run as live for as long as the block lasts."""
+        earlier = self._lives.get(live.run.id)
+        if earlier:
+            # An attempt that was given up while its function went on.
+            earlier.lose()
         self._lives[live.run.id] = live
         try:
             yield live
         finally:
-            self._lives.pop(live.run.id, None)
+            if self._lives.get(live.run.id) is live:
+                del self._lives[live.run.id]
 
     @contextmanager
     def awaited(self, run_id: str) -> Iterator[threading.Event]:

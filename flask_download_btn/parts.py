@@ -195,6 +195,7 @@ class Parts:
             self.channel,
             Rhythm(
                 heartbeat=settings.heartbeat,
+                lease=settings.lease,
                 look=min(1.0, settings.heartbeat),
                 reap=settings.reap,
                 prune=settings.prune,
@@ -268,6 +269,7 @@ class Parts:
             logger.exception("A receiver of '%s' failed.", signal.name)
 
     def _tell_start(self, run: Run) -> None:
+        self.pulse.begin()
         self.send(signals.run_started, run=run)
 
     def _tell_tick(self, live: Live) -> None:

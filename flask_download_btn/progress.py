@@ -54,6 +54,13 @@ def _no_percent(value: Any) -> str:
     return f"{value!r} is not a percent. Give a number from 0 to 100, or None for unknown."
 
 
+def said(words: str, most: int = 500) -> str:
+    """Return words as every database and page can take them."""
+    if len(words) <= most and words.isascii() and "\0" not in words:
+        return words
+    return words.encode("utf-8", "replace").decode().replace("\0", "")[:most]
+
+
 def whole_percent(percent: float) -> int:
     """Round down: 99.9 is not done."""
     return int(percent)

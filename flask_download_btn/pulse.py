@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from .lives import Live, Lives
 from .pictures import Pictures
 from .progress import INTERVAL, STAGE_BURST
@@ -22,15 +24,21 @@ logger = logging.getLogger(__name__)
 class Rhythm:
     """Seconds between two of each thing that the pulse does."""
 
-    def __init__(self, *, heartbeat: float, look: float, reap: float, prune: float) -> None:
+    def __init__(
+        self, *, heartbeat: float, lease: float, look: float, reap: float, prune: float
+    ) -> None:
         self.heartbeat = heartbeat
+        self.lease = lease
         self.look = look
         self.reap = reap
         self.prune = prune
 
 
 class Pulse:
-    """One thread of its own in each process, so that no busy function stops a heartbeat."""
+    """Two threads of its own in each process, so that no busy function stops a heartbeat.
+
+    Under gevent and eventlet they are greenlets, and a function that never waits stops them too.
+    """
 
     def __init__(
         self,
@@ -61,6 +69,8 @@ class Pulse:
         self._spawn = spawn
         self._died_sentence = died_sentence
         self._wake = threading.Event()
+        self._tick = threading.Event()
+        self._calm_at = 0.0
         self._pid: int | None = None
         self._starting = threading.Lock()
         self._told: dict[str, Teller] = {}
@@ -73,16 +83,22 @@ class Pulse:
             return
         with self._starting:
             if self._pid != os.getpid():
-                self._wake = threading.Event()
+                self._wake, self._tick = threading.Event(), threading.Event()
                 self._settle(self._runs.settle_dead_processes(self._died_sentence))
                 self._pid = os.getpid()
                 if self._spawn:
-                    self._spawn(self._loop)
+                    self._spawn(self._tell_loop)
+                    self._spawn(self._time_loop)
 
     def stop(self) -> None:
         """End the beat in this process; the next request begins it again."""
         self._pid = None
         self._wake.set()
+        self._tick.set()
+
+    def begin(self) -> None:
+        """Beat for a run that begins now: whatever was waited for comes sooner."""
+        self._tick.set()
 
     def tell(self, live: Live) -> None:
         """Have watchers told of a run's progress soon; one that nobody watches costs this look."""
@@ -95,21 +111,33 @@ class Pulse:
             self._ended.append(run_id)
             self._wake.set()
 
-    def _loop(self) -> None:
+    # Whoever tells may be held up by a page or a broker. That must not stop the heart.
+
+    def _tell_loop(self) -> None:
         wake = self._wake
         while self._pid and self._wake is wake:
-            wake.wait(self._patience())
+            later = any(teller.has_news_later for teller in self._told.values())
+            wake.wait(INTERVAL / 2 if later else None)
             wake.clear()
-            for work in (self._tell_all, self._on_time):
-                try:
-                    work()
-                except Exception:
-                    logger.exception("The pulse missed a beat; the next one comes.")
+            self._carefully(self._tell_all)
+
+    def _time_loop(self) -> None:
+        tick = self._tick
+        while self._pid and self._tick is tick:
+            tick.wait(self._patience())
+            tick.clear()
+            self._on_time()
+
+    def _carefully(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            logger.exception("The pulse missed a beat; the next one comes.")
 
     def _patience(self) -> float:
-        if any(teller.has_news_later for teller in self._told.values()):
-            return INTERVAL / 2
-        return self._rhythm.look if len(self._lives) else self._rhythm.reap
+        """Return how long nothing is due: a run that begins wakes the pulse itself."""
+        rhythm = self._rhythm
+        return rhythm.look if len(self._lives) else min(rhythm.heartbeat, rhythm.reap or 10.0)
 
     def _tell_all(self) -> None:
         while self._ended:
@@ -135,17 +163,18 @@ class Pulse:
 
     def _on_time(self) -> None:
         now = time.monotonic()
-        for live in self._lives:
-            if now > live.ends_by and not live.is_lost:
-                self._out_of_time(live)
         for name, work in (
-            ("look", self._look),
             ("heartbeat", self._beat),
+            ("look", self._look),
             ("reap", self._reap),
-            ("prune", self._prune),
+            ("prune", self._prune_apart),
         ):
             if self._is_time(name, now):
-                work()
+                self._carefully(work)
+
+    def _prune_apart(self) -> None:
+        if self._spawn:
+            self._spawn(lambda: self._carefully(self._prune))
 
     def _is_time(self, name: str, now: float) -> bool:
         seconds = getattr(self._rhythm, name)
@@ -161,8 +190,9 @@ class Pulse:
             return
         try:
             wishes = self._runs.not_ours([live.run for live in lives.values()])
-        except Exception:
-            logger.debug("The database is busy; cancels are looked for at the next beat.")
+            self._stop_overdue(lives.values())
+        except DBAPIError:
+            self._note_trouble("cancels are looked for")
             return
         for run_id, wish in wishes.items():
             lives[run_id].cancel() if wish == "cancel" else lives[run_id].lose()
@@ -173,12 +203,29 @@ class Pulse:
         if lives or queued:
             try:
                 self._runs.beat(lives, queued)
-            except Exception:
-                logger.debug("The database is busy; the lease is renewed at the next beat.")
+            except DBAPIError:
+                self._note_trouble("the lease is renewed")
                 self._next["heartbeat"] = time.monotonic() + min(1.0, self._rhythm.heartbeat)
 
+    def _stop_overdue(self, lives: Iterable[Live]) -> None:
+        now = time.monotonic()
+        for live in lives:
+            if now > live.ends_by and not live.is_lost:
+                self._out_of_time(live)
+
     def _reap(self) -> None:
-        self._settle(self._runs.settle_lapsed(self._died_sentence))
+        ours = {live.run.id for live in self._lives} | set(self._queued())
+        try:
+            is_calm = self._runs.can_write() and time.monotonic() > self._calm_at
+            if is_calm:
+                self._settle(self._runs.settle_lapsed(self._died_sentence, ours))
+        except DBAPIError:
+            self._note_trouble("dead runs are looked for")
+
+    def _note_trouble(self, what: str) -> None:
+        # While the database was away nobody could beat: give everybody a whole lease to do so.
+        logger.debug("The database is busy or away; %s at the next beat.", what)
+        self._calm_at = time.monotonic() + self._rhythm.lease
 
     def _settle(self, settled: Iterable[Run]) -> None:
         for run in settled:

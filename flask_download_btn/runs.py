@@ -8,8 +8,8 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -30,6 +30,7 @@ from werkzeug.datastructures import MultiDict
 
 from .database import Database
 from .errors import LimitReached, ReferenceRefused
+from .progress import said
 from .tokens import Tokens
 
 QUEUED, RUNNING = "queued", "running"
@@ -42,6 +43,9 @@ MOST_ATTEMPTS = 3
 
 MOST_RACES = 100
 """Times that a click looks again because another one was quicker."""
+
+MOST_SPANS = 100
+"""Parts of a file that are remembered; a client that asks for more counts itself."""
 
 SEQ_OF_ATTEMPT = 1_000_000_000
 """Pictures are numbered in order, and those of a later attempt come after all of an earlier one."""
@@ -76,10 +80,10 @@ class Run:
     made_at: float
     claimed_at: float | None
     ended_at: float | None
-    _visit: dict[str, Any] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_visit", json.loads(self.visit))
+    @cached_property
+    def _visit(self) -> dict[str, Any]:
+        return json.loads(self.visit)  # type: ignore[no-any-return]
 
     @property
     def is_live(self) -> bool:
@@ -199,7 +203,22 @@ class Runs:
         """Take a queued run for this process; only one gets it."""
         statement = self._statements.claim
         parameters = {"run_id": run_id, "our_node": this_node()}
-        return self._database.write(lambda c: self._changed(c, statement, parameters))
+        tries = 0
+
+        def work(connection: Connection) -> Run | None:
+            nonlocal tries
+            tries += 1
+            run = self._changed(connection, statement, parameters)
+            # The answer to an earlier try may have been lost, though the claim was not.
+            return run if run or tries == 1 else self._claimed_here(connection, run_id)
+
+        return self._database.write(work)
+
+    def _claimed_here(self, connection: Connection, run_id: str) -> Run | None:
+        table = self._table
+        is_ours = and_(table.c.id == run_id, table.c.state == RUNNING, table.c.node == this_node())
+        found = self._select(connection, is_ours)
+        return found[0] if found else None
 
     def end(self, connection: Connection, run: Run, outcome: Outcome, seq: int) -> bool:
         """End a claimed run inside the caller's transaction; False if it is no longer ours."""
@@ -281,13 +300,15 @@ class Runs:
     ) -> bool:
         """Note which bytes of a file have left; tell whether that makes the file whole."""
         given = list(spans)
+        is_whole = False
 
         def with_spans(known: Any) -> Any:
-            return _joined([*(known if isinstance(known, list) else ()), *given])
+            nonlocal is_whole
+            joined = _joined([*(known if isinstance(known, list) else ()), *given])
+            is_whole = joined == [[0, size]]
+            return None if joined == known else joined[:MOST_SPANS]
 
-        self._note(run_id, index, with_spans)
-        run = self.find(run_id)
-        return bool(run) and run.fetched.get(str(index)) == [[0, size]]  # type: ignore[union-attr]
+        return self._note(run_id, index, with_spans) and is_whole
 
     def _note(self, run_id: str, index: int, change: Callable[[Any], Any]) -> bool:
         table = self._table
@@ -309,9 +330,21 @@ class Runs:
 
     # -- whose process died --------------------------------------------------------------------
 
-    def settle_lapsed(self, sentence: Callable[[Run], str]) -> list[Run]:
-        """Fail, or queue again, the runs whose lease has lapsed; return those that changed."""
-        too_old = self._table.c.beat_at < self._database.now - self._lease
+    def can_write(self) -> bool:
+        """Try a write that changes nothing, without waiting; raises where the database is locked."""
+        nothing = self._table.delete().where(self._table.c.id == "")
+        self._database.write(lambda connection: connection.execute(nothing), patience=0.0)
+        return True
+
+    def settle_lapsed(self, sentence: Callable[[Run], str], ours: Iterable[str] = ()) -> list[Run]:
+        """Fail, or queue again, the runs whose lease has lapsed; return those that changed.
+
+        `ours` live in this process, whatever their rows say.
+        """
+        table = self._table
+        too_old = and_(
+            table.c.beat_at < self._database.now - self._lease, table.c.id.not_in(list(ours))
+        )
         return self._settle(self._find_live(too_old), sentence, [too_old])
 
     def settle_dead_processes(self, sentence: Callable[[Run], str]) -> list[Run]:
@@ -433,7 +466,7 @@ class Runs:
         return {
             "id": run_id,
             "btn_uid": click.btn_uid,
-            "btn_name": click.btn_name,
+            "btn_name": said(click.btn_name, 255) if click.btn_name else None,
             "btn_revision": click.btn_revision,
             "owner": click.owner,
             "state": QUEUED,
@@ -472,7 +505,7 @@ class Runs:
     def _last_values(outcome: Outcome) -> dict[str, Any]:
         values: dict[str, Any] = {
             "state": outcome.state,
-            "message": outcome.message,
+            "message": said(outcome.message, 2000) if outcome.message else outcome.message,
             "reference": outcome.reference,
             "files": list(outcome.files),
         }
@@ -586,16 +619,30 @@ def this_node() -> str:
 
 @cache
 def _node_of(pid: int) -> str:
-    return f"{socket.gethostname()}/{pid}/{_started_at(pid)}"
+    return f"{_host()}/{pid}/{_started_at(pid)}"
 
 
 def is_dead_here(node: str) -> bool:
     """Tell for certain that a process of this host is gone; of another host nobody knows."""
     host, _, rest = node.partition("/")
     pid, _, started_at = rest.partition("/")
-    if host != socket.gethostname() or not pid.isdigit() or not started_at:
+    if host != _host() or not pid.isdigit() or not started_at:
         return False
-    return _started_at(int(pid)) != started_at
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return _started_at(int(pid)) not in ("", started_at)
+
+
+def _host() -> str:
+    # Two containers may have one host name; they do not see each other's processes.
+    try:
+        return f"{socket.gethostname()}|{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _started_at(pid: int) -> str:

@@ -92,6 +92,9 @@ class Settings:
             self._refuse("async_mode", self.async_mode, "'threading', 'gevent' or 'eventlet'")
         if not self.url_prefix.startswith("/") or self.url_prefix.endswith("/"):
             self._refuse("url_prefix", self.url_prefix, "a path such as '/download-btn'")
+        for name in ("heartbeat", "lease", "reap"):
+            if not getattr(self, name):
+                self._refuse(name, getattr(self, name), "more than 0 seconds")
         if self.lease < 2 * self.heartbeat:
             self._refuse("lease", self.lease, "at least two heartbeats")
 

@@ -38,17 +38,28 @@ class BackgroundRunner:
             if self._workers >= self._limit:
                 return
             self._workers += 1
-        self._spawn(self._work)
+        try:
+            self._spawn(self._work)
+        except BaseException:
+            self._take_back(run_id)
+            raise
 
     def queued(self) -> Iterable[str]:
         """Return the runs that wait here for a worker."""
         return list(self._queue)
 
+    def _take_back(self, run_id: str) -> None:
+        with self._lock:
+            self._workers -= 1
+            if run_id in self._queue:
+                self._queue.remove(run_id)
+
     def _work(self) -> None:
         while (run_id := self._next()) is not None:
             try:
                 self._carry_out(run_id)
-            except Exception:
+            except BaseException:
+                # A worker that went away would keep its place for ever.
                 logger.exception("Run %s could not be carried out.", run_id)
 
     def _next(self) -> str | None:
