@@ -208,7 +208,7 @@ class Runs:
         def work(connection: Connection) -> Run | None:
             nonlocal tries
             tries += 1
-            run = self._changed(connection, statement, parameters)
+            run = self._changed(connection, statement, run_id, parameters)
             # The answer to an earlier try may have been lost, though the claim was not.
             return run if run or tries == 1 else self._claimed_here(connection, run_id)
 
@@ -457,8 +457,7 @@ class Runs:
         place_key = self._free_place(click.owner, {row.place_key for row in live})
         run_id = self._new_id()
         values = self._first_values(run_id, click, live_key=live_key, place_key=place_key)
-        connection.execute(self._statements.insert, values)
-        run = self._found(connection, self._statements.find, run_id=run_id)
+        run = self._changed(connection, self._statements.insert, run_id, values)
         assert run is not None, "A row is there for the transaction that has inserted it."
         return run, True
 
@@ -526,15 +525,16 @@ class Runs:
         return bool(connection.execute(statement).rowcount)
 
     def _changed(
-        self, connection: Connection, statement: Any, parameters: dict[str, Any]
+        self, connection: Connection, statement: Any, run_id: str, parameters: dict[str, Any]
     ) -> Run | None:
-        """Carry a guarded UPDATE out; return the run as it then is, None if the guard held."""
-        if connection.dialect.update_returning:
+        """Write a run; return it as it then is, None if the guard of an UPDATE held."""
+        dialect = connection.dialect
+        if dialect.insert_returning if statement.is_insert else dialect.update_returning:
             statement = self._statements.returning(statement)
             return self._found(connection, statement, **parameters)
         if not connection.execute(statement, parameters).rowcount:
             return None
-        return self._found(connection, self._statements.find, run_id=parameters["run_id"])
+        return self._found(connection, self._statements.find, run_id=run_id)
 
     @staticmethod
     def _found(connection: Connection, statement: Any, **parameters: Any) -> Run | None:
@@ -606,7 +606,7 @@ class _Statements:
         )
 
     def returning(self, statement: Any) -> Any:
-        """Have an UPDATE return the row that it has changed."""
+        """Have a statement return the row that it has written."""
         if statement not in self._returning:
             self._returning[statement] = statement.returning(*self._columns)
         return self._returning[statement]
