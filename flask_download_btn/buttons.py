@@ -103,10 +103,11 @@ class Buttons:
         query = select(self._table.c.revision).where(self._table.c.uid == uid)
         return self._database.read(lambda c: c.execute(query).scalar_one_or_none())
 
-    def lock(self, connection: Connection, uid: str) -> None:
-        """Have other runs of the button wait until the caller's transaction has ended."""
+    def lock(self, connection: Connection, uid: str) -> list[Any]:
+        """Have other runs of the button wait for the caller's transaction; return its downloads."""
         table = self._table
-        connection.execute(select(table.c.uid).where(table.c.uid == uid).with_for_update())
+        query = select(table.c.downloads).where(table.c.uid == uid).with_for_update()
+        return list(connection.execute(query).scalar_one_or_none() or ())
 
     def keep_downloads(self, connection: Connection, uid: str, downloads: list[Any]) -> None:
         """Write a button's cached downloads in the caller's transaction."""

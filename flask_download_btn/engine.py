@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -20,6 +20,7 @@ from .files import Files
 from .links import own_page
 from .lives import Live, Lives
 from .runs import Outcome, Run, Runs
+from .shelf import Shelf, by_twins
 from .words import Words
 from .work import Handover, Work
 
@@ -51,6 +52,7 @@ class Engine:
         self._runs = runs
         self._files = files
         self._buttons = buttons
+        self._shelf = Shelf(buttons, files)
         self._lives = lives
         self._database = database
         self._words = words
@@ -78,8 +80,12 @@ class Engine:
     def time_out(self, live: Live) -> None:
         """End a run that takes too long; its function stops at its next report, if ever."""
         outcome = Outcome(runs.FAILED, message=self._words.of(live.run.language)["too_long"])
-        seq = live.last_seq()
-        if self._database.write(lambda c: self._runs.end(c, live.run, outcome, seq)):
+        # Not the number that the run's own end would have: the two must be told apart.
+        seq = live.last_seq() + 1
+        is_ended = self._database.write(
+            lambda c: self._runs.end(c, live.run, outcome, seq), patience=0.0
+        )
+        if is_ended:
             logger.warning("Run %s took too long.", live.run.id)
             live.lose()
             self._tell_end(live.run.id)
@@ -108,22 +114,22 @@ class Engine:
             self._on_start(run)
             work = Work(live, self._files, self._in_thread)
             try:
-                outcome = self._outcome(work)
-                # What the app's session still holds open would lock our own write out.
-                self._forget_session()
-                if not self._commit(work, outcome):
-                    raise RunLost(run.id)
+                return self._finish(work)
             except RunLost:
                 logger.warning(
                     "Run %s is no longer this process's; what it made is deleted.", run.id
                 )
                 work.discard()
                 return False
-            except BaseException:
-                work.discard()
-                raise
             finally:
                 self._forget_session()
+
+    def _finish(self, work: Work) -> bool:
+        outcome = self._outcome(work)
+        # What the app's session still holds open would lock our own write out.
+        self._forget_session()
+        if work.live.is_lost or not self._commit(work, outcome):
+            raise RunLost(work.run.id)
         return True
 
     def _commit(self, work: Work, outcome: Outcome) -> bool:
@@ -133,45 +139,19 @@ class Engine:
         def write(connection: Connection) -> bool:
             twins.clear()
             if outcome.state == runs.READY:
-                twins.update(self._twins(connection, work))
-            ended = replace(outcome, files=_by_twins(outcome.files, twins))
+                twins.update(self._shelf.twins(connection, work))
+            ended = replace(outcome, files=by_twins(outcome.files, twins))
             if not self._runs.end(connection, run, ended, seq):
                 # The connection may have broken after a commit that did arrive.
                 return self._runs.is_ended_by(connection, run, seq)
             if outcome.state == runs.READY:
-                self._add_files(connection, work, twins)
+                self._shelf.put(connection, work, twins)
             return True
 
         is_ended = self._database.write(write)
         if is_ended:
             work.discard(only=None if outcome.state != runs.READY else twins)
         return is_ended
-
-    def _add_files(self, connection: Connection, work: Work, twins: Mapping[str, str]) -> None:
-        for stored in work.stored:
-            if stored.id not in twins:
-                self._files.add(connection, stored)
-        if work.kept_downloads is not None:
-            kept = _by_twins(work.kept_downloads, twins)
-            self._buttons.keep_downloads(connection, work.run.btn_uid, kept)
-            replaced = [file_id for file_id in work.replaced if file_id not in twins.values()]
-            self._files.release(connection, replaced)
-
-    def _twins(self, connection: Connection, work: Work) -> dict[str, str]:
-        """Find what another run of the button has cached meanwhile: of two copies one is kept."""
-        cached = [stored for stored in work.stored if stored.cached]
-        if not cached:
-            return {}
-        self._buttons.lock(connection, work.run.btn_uid)
-        theirs = self._files.kept_in(connection, work.run.btn_uid)
-        since = work.run.claimed_at or 0.0
-        return {
-            mine.id: other.id
-            for mine in cached
-            for other in theirs
-            if other.source == mine.source
-            and (mine.source or (other.name == mine.name and other.made_at > since))
-        }
 
     def _outcome(self, work: Work) -> Outcome:
         try:
@@ -218,27 +198,21 @@ class Engine:
         return btn
 
     def _ready(self, work: Work, btn: Any) -> Outcome:
-        downloads, temporary = work.final_downloads(), list(btn.tmp_downloads)
-        handed_over = Handover(work, self._files, self._data_url_limit)
-        files = [handed_over.entry(item, is_cached=True) for item in downloads]
-        files += [handed_over.entry(item, is_cached=False) for item in temporary]
+        downloads, temporary = work.final_downloads(), work.final_tmp_downloads()
+        own = {name: work.own_value(name) for name in ("callback", "download_msg", "archive")}
+        # From here on our own connections are used: a lock that the app's session holds, and never
+        # lets go, would keep them waiting.
+        self._forget_session()
+        handover = Handover(work, self._files, self._data_url_limit)
+        files = [handover.entry(item, is_cached=work.may_cache) for item in downloads]
+        files += [handover.entry(item, is_cached=False) for item in temporary]
         files += [{"file": stored.id, "name": stored.name} for stored in work.temporaries]
-        if work.run.downloads is None and downloads != work.row["downloads"]:
+        if work.may_cache and downloads != work.row["downloads"]:
             work.kept_downloads = downloads
-            work.replaced = handed_over.replaced_by(downloads)
         return Outcome(
             runs.READY,
-            message=work.own_value("download_msg"),
+            message=own["download_msg"],
             files=[entry for entry in files if entry],
-            callback=own_page(work.own_value("callback"), work.run.root),
-            archive=work.own_value("archive"),
+            callback=own_page(own["callback"], work.run.root),
+            archive=own["archive"],
         )
-
-
-def _by_twins(items: Iterable[Any], twins: Mapping[str, str]) -> list[Any]:
-    return [
-        {**item, "file": twins.get(item["file"], item["file"])}
-        if isinstance(item, Mapping) and "file" in item
-        else item
-        for item in items
-    ]

@@ -148,16 +148,16 @@ class Files:
         cached: bool = False,
         source: str | None = None,
         check: Callable[[], object] | None = None,
-        loop: asyncio.AbstractEventLoop | None = None,
+        wait: Callable[[Any], Any] | None = None,
     ) -> Stored:
         """Write a file's bytes to the storage; its row comes with `add`.
 
-        `check` is called between chunks. `loop` drives an async content, a new one if left out.
+        `check` is called between chunks. `wait` awaits what an async content gives.
         """
         cached = cached or file.cached
         with (
             self._writing(file, run_id, btn_uid, cached, source, check) as writer,
-            closing(_chunks(file, loop)) as chunks,
+            closing(_chunks(file, wait)) as chunks,
         ):
             for chunk in chunks:
                 writer.write(chunk)
@@ -308,7 +308,8 @@ class Files:
 
     def release(self, connection: Connection, file_ids: Sequence[str]) -> None:
         """Let replaced files go after the grace period, in the caller's transaction."""
-        moment = self._database.now + self._grace
+        # Somebody may be fetching them: a grace of 0, which is none at all, will not do.
+        moment = self._database.now + (self._grace or ORPHAN_AGE)
         connection.execute(
             update(self._table).where(self._table.c.id.in_(file_ids)).values(expires_at=moment)
         )
@@ -563,7 +564,7 @@ class _Limits:
                 self._runs.pop(run_id, None)
 
 
-def _chunks(file: File, loop: asyncio.AbstractEventLoop | None) -> Generator[bytes, None, None]:
+def _chunks(file: File, wait: Callable[[Any], Any] | None) -> Generator[bytes, None, None]:
     """Go through a file's content, whatever it is made of, in pieces that fit in memory."""
     content: Any = file.content
     if isinstance(content, (bytes, bytearray, memoryview)):
@@ -573,7 +574,7 @@ def _chunks(file: File, loop: asyncio.AbstractEventLoop | None) -> Generator[byt
     if callable(getattr(content, "read", None)):
         return _read_chunks(content, file.filename)
     if isinstance(content, AsyncIterable):
-        return _checked(_awaited(content, loop), file.filename)
+        return _checked(_awaited(content, wait), file.filename)
     return _checked(iter(content), file.filename)
 
 
@@ -616,21 +617,21 @@ def _checked(chunks: Iterable[Any], filename: str) -> Generator[bytes, None, Non
             chunks.close()
 
 
-def _awaited(content: AsyncIterable[Any], loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
-    if loop is None:
+def _awaited(content: AsyncIterable[Any], wait: Callable[[Any], Any] | None) -> Iterator[Any]:
+    if wait is None:
         with closing(asyncio.new_event_loop()) as own:
-            yield from _awaited(content, own)
+            yield from _awaited(content, own.run_until_complete)
         return
     iterator: AsyncIterator[Any] = aiter(content)
     try:
         while True:
             try:
-                yield loop.run_until_complete(_next(iterator))
+                yield wait(_next(iterator))
             except StopAsyncIteration:
                 return
     finally:
         if hasattr(iterator, "aclose"):
-            loop.run_until_complete(iterator.aclose())
+            wait(iterator.aclose())
 
 
 async def _next(iterator: AsyncIterator[Any]) -> Any:

@@ -331,7 +331,7 @@ class Runs:
     # -- whose process died --------------------------------------------------------------------
 
     def can_write(self) -> bool:
-        """Try a write that changes nothing, without waiting; raises where the database is locked."""
+        """Try a write that changes nothing, without waiting; raises where that cannot be."""
         nothing = self._table.delete().where(self._table.c.id == "")
         self._database.write(lambda connection: connection.execute(nothing), patience=0.0)
         return True

@@ -19,7 +19,7 @@ from .errors import OutputRefused, RunCancelled, RunLost
 from .files import Files, Stored
 from .links import decode_data_url
 from .lives import Live
-from .outputs import File
+from .outputs import File, clean_name
 from .progress import Meter, Progress
 from .runs import Run
 
@@ -45,7 +45,6 @@ class Work:
         self.cached: list[Stored] = []
         self.row: dict[str, Any] = {}
         self.kept_downloads: list[Any] | None = None
-        self.replaced: list[str] = []
         self._at_click: dict[str, Any] = {}
         self._files = files
         self._in_thread = in_thread
@@ -58,15 +57,20 @@ class Work:
     def run(self) -> Run:
         return self.live.run
 
+    @property
+    def may_cache(self) -> bool:
+        """Tell whether the button keeps what is made: never what one visitor's form chose."""
+        return self.run.downloads is None
+
     def may_hold_downloads(self) -> bool:
         return True
 
     def keep(self, file: File) -> dict[str, str]:
         """Store a file that was assigned to the button's `downloads`."""
-        return {"file": self.receive(file, cached=True).id}
+        return {"file": self.receive(file, cached=self.may_cache).id}
 
-    def create_file(self, name: str, **options: Any) -> _CreatedFile:
-        return _CreatedFile(self, name, options)
+    def create_file(self, name: str, *, cached: bool = False, **options: Any) -> _CreatedFile:
+        return _CreatedFile(self, name, {**options, "cached": cached and self.may_cache})
 
     # -- what the engine asks of it --------------------------------------------------------------
 
@@ -75,8 +79,12 @@ class Work:
         run = self.run
         self.btn = btn
         self.row = {name: _plain(getattr(btn, name)) for name in OWN_ATTRIBUTES}
+        there = self._still_there(self.row["downloads"])
+        if len(there) < len(self.row["downloads"]):
+            # A cached file is gone: the function shall see that it has to make it again.
+            set_committed_value(btn, "downloaded", False)
         self._at_click = {
-            "downloads": self.row["downloads"] if run.downloads is None else run.downloads,
+            "downloads": there if run.downloads is None else run.downloads,
             "callback": run.callback,
             "download_msg": run.message,
             "archive": run.archive,
@@ -87,6 +95,13 @@ class Work:
                 set_committed_value(btn, name, value)
         btn._job = self
         btn.tmp_downloads = run.tmp_downloads
+
+    def _still_there(self, downloads: list[Any]) -> list[Any]:
+        ids = [item["file"] for item in downloads if isinstance(item, Mapping)]
+        found = {stored.id for stored in self._files.find_many(ids)} if ids else set()
+        return [
+            item for item in downloads if not isinstance(item, Mapping) or item["file"] in found
+        ]
 
     def call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> None:
         """Call one function, whatever kind it is, and take all that it hands over."""
@@ -106,6 +121,7 @@ class Work:
             cached=cached,
             source=source,
             check=self.meter.check,
+            wait=self._await,
         )
         self.stored.append(stored)
         return stored
@@ -123,6 +139,13 @@ class Work:
             for item in self.own_value("downloads") or ()
         ]
         return self._with_cached(downloads)
+
+    def final_tmp_downloads(self) -> list[Any]:
+        """Return this run's own downloads, with the bytes of its files stored."""
+        return [
+            {"file": self.receive(item).id} if isinstance(item, File) else item
+            for item in self.btn.tmp_downloads
+        ]
 
     def own_value(self, name: str) -> Any:
         """Return an attribute as the function left it, or else as it was at the click."""
@@ -220,7 +243,7 @@ class Work:
         elif output is None:
             meter.check()
         elif isinstance(output, File):
-            self.gather(self.receive(output, cached=output.cached))
+            self.gather(self.receive(output, cached=output.cached and self.may_cache))
         elif isinstance(output, str):
             meter.report(output)
         elif isinstance(output, tuple) and len(output) == 2:
@@ -237,7 +260,7 @@ class Work:
         files = returned if isinstance(returned, (list, tuple)) else [returned]
         for file in files:
             if isinstance(file, File):
-                self.gather(self.receive(file, cached=file.cached))
+                self.gather(self.receive(file, cached=file.cached and self.may_cache))
             elif file is not None:
                 raise OutputRefused(
                     f"'{self._called}' returned {_short(returned)}. A create-file function returns"
@@ -279,25 +302,13 @@ class Handover:
 
     def entry(self, item: Any, *, is_cached: bool) -> dict[str, Any] | None:
         """Say where one download lies; None if it is no longer there."""
-        if isinstance(item, File):
-            return _entry_of(self._work.receive(item, cached=is_cached or item.cached))
         if isinstance(item, Mapping):
             return self._stored_entry(item["file"])
         url, name = item if isinstance(item, (tuple, list)) else (item, "")
+        name = clean_name(name) if name else ""
         if url.startswith("data:"):
             return self._decoded_entry(url, name, is_cached)
-        return {"url": url, "name": name or _last_part(url)}
-
-    def replaced_by(self, downloads: list[Any]) -> list[str]:
-        """Return the ids of the button's cached files that no download names any more."""
-        urls = [item[0] if isinstance(item, (tuple, list)) else item for item in downloads]
-        sources = {_source(url) for url in urls if isinstance(url, str)}
-        ids = {item["file"] for item in downloads if isinstance(item, Mapping)}
-        return [
-            stored.id
-            for stored in self._files.cached_by(self._work.run.btn_uid)
-            if stored.id not in ids and stored.source not in sources
-        ]
+        return {"url": url, "name": name or clean_name(_last_part(url))}
 
     def _stored_entry(self, file_id: str) -> dict[str, Any] | None:
         stored = self._work.find(file_id)
@@ -306,7 +317,7 @@ class Handover:
         return _entry_of(stored) if stored else None
 
     def _decoded_entry(self, url: str, name: str, is_cached: bool) -> dict[str, Any]:
-        source = _source(url)
+        source = source_of(url)
         stored = self._files.cached_of(self._work.run.btn_uid, source) if is_cached else None
         if stored is None:
             mimetype, content = decode_data_url(url, self._data_url_limit)
@@ -316,12 +327,13 @@ class Handover:
         return {"file": stored.id, "name": name or stored.name}
 
 
+def source_of(url: str) -> str:
+    """Shorten a `data:` URL to what its decoded file remembers of it."""
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
 def _entry_of(stored: Stored) -> dict[str, Any]:
     return {"file": stored.id, "name": stored.name}
-
-
-def _source(url: str) -> str:
-    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def _last_part(url: str) -> str:
