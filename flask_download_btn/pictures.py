@@ -120,6 +120,8 @@ class Pictures:
             "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, index, run.owner)}",
             "started": fetched is not None,
             "downloaded": fetched == "downloaded",
+            # Known here, so that the page need not ask another site: its policy may forbid that.
+            "elsewhere": _is_elsewhere(item.get("url", ""), run.root),
         }
 
     def archive_name(self, run: Run) -> str:
@@ -138,6 +140,10 @@ class Pictures:
             "size_text": size_text(sum(file.size for file in stored.values())),
             "only": run.archive is not None,
         }
+
+
+def _is_elsewhere(url: str, root: str) -> bool:
+    return urlsplit(url).netloc not in ("", urlsplit(root).netloc)
 
 
 def _row_weather(run: Run) -> dict[str, Any]:
