@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from .database import Database
@@ -74,22 +76,26 @@ class Buttons:
         )
         # The code says how a named button is; its row only remembers what it has made.
         for attribute, value in (attributes | NO_FUNCTIONS).items():
-            set_committed_value(btn, attribute, value)
+            if attribute != "downloads":
+                # A copy: what a form function does with it is one visitor's alone.
+                set_committed_value(btn, attribute, deepcopy(value))
         return btn
 
     def _found(self, key: str) -> Any | None:
         return self._db.session.execute(self._of_key, {"key": key}).scalar_one_or_none()
 
     def _made(self, *, name_key: str, **attributes: Any) -> Any:
-        session = self._db.session
-        session.rollback()
-        session.add(self.model(add=False, name_key=name_key, **attributes))
-        try:
-            session.commit()
-        except IntegrityError:
-            # Somebody else's first click was quicker.
-            session.rollback()
+        # The app's session must not hold a lock that our own connection then waits for.
+        self._db.session.rollback()
+        # Somebody else's first click may be quicker.
+        with suppress(IntegrityError):
+            self._database.write(lambda c: self._insert(c, name_key=name_key, **attributes))
         return self._found(name_key)
+
+    def _insert(self, connection: Connection, **attributes: Any) -> None:
+        with Session(connection, join_transaction_mode="create_savepoint") as session:
+            session.add(self.model(add=False, **attributes))
+            session.commit()
 
     def identity_of(self, key: str) -> tuple[str | None, str]:
         """Return a named button's uid, None if nobody has clicked it yet, and its revision."""

@@ -66,17 +66,17 @@ class Html:
         names = (self._templates.btn_template, self._templates.progress_template)
         return Markup("").join(Markup(render_template(name, btn=btn, view=view)) for name in names)
 
-    def token(self, btn: Any, session_key: str) -> str:
+    def token(self, btn: Any, identity: str) -> str:
         """Sign what a page with this button may start."""
         _, revision = self._identity(btn)
         which = [btn.name, btn.arguments] if btn.name_key else [btn.uid]
-        return self._parts.tokens.for_button(session_key, [revision, *which])
+        return self._parts.tokens.for_button(identity, [revision, *which])
 
     def _view(self, btn: Any) -> SimpleNamespace:
         _refuse_outside_request(btn)
         self._parts.pulse.start()
         uid, _ = self._identity(btn)
-        token = self.token(btn, visitors.made_session_key())
+        token = self.token(btn, visitors.identity())
         return self.view_of(btn, token=token, snapshot=self._snapshot(uid))
 
     def view_of(self, btn: Any, *, token: str, snapshot: Snapshot | None) -> SimpleNamespace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from flask import Flask
@@ -84,7 +85,7 @@ class DownloadBtnManager:
             self._refuse_namesake(button)
             self._named[button.name] = button
             if self._is_open:
-                self._button_model()
+                _button_model(self.db)
             return function
 
         return add
@@ -125,7 +126,7 @@ class DownloadBtnManager:
         progress_template: str | None = None,
     ) -> None:
         """Give an app its download buttons."""
-        self._take_database(app, db)
+        db = self._take_database(app, db)
         self.btn_template = btn_template or self.btn_template
         self.progress_template = progress_template or self.progress_template
         settings = Settings.of(app.config)
@@ -133,10 +134,10 @@ class DownloadBtnManager:
         self.socketio = _socketio_of(app, settings, socketio or self._given_socketio)
         parts = Parts(
             app,
-            self.db,
+            db,
             self.socketio,
             settings,
-            button_model=self._button_model,
+            button_model=partial(_button_model, db),
             named=self._named,
             runner=runner or self.runner,
             storage=storage or self.storage,
@@ -147,33 +148,23 @@ class DownloadBtnManager:
     @property
     def DownloadBtn(self) -> Any:  # it is a class
         """The app's button model: its own, or the one that we supply."""
-        return self._button_model()
+        return _button_model(self.db)
 
     @property
     def Function(self) -> Any:
         """The app's function model, likewise."""
-        return models.function_model(self._button_model())
+        return models.function_model(_button_model(self.db))
 
     # -- how -------------------------------------------------------------------------------------
 
-    def _take_database(self, app: Flask, db: Any) -> None:
-        self.db = db or self.db or app.extensions.get("sqlalchemy")
-        if self.db is None:
-            raise ConfigurationError(
-                "DownloadBtnManager has no database. Give it the app's:"
-                " 'DownloadBtnManager(app, db=db)'."
-            )
-        _declare_tables(self.db)
+    def _take_database(self, app: Flask, db: Any) -> Any:
+        db = db or self.db or app.extensions.get("sqlalchemy")
+        _declare_tables(_known(db))
+        self.db = db
         self._is_open = True
         if self._named:
-            self._button_model()
-
-    def _button_model(self) -> Any:
-        if self.db is None:
-            raise ConfigurationError(
-                "DownloadBtnManager has no database yet. Call 'init_app', or give it 'db=db'."
-            )
-        return models.registered_button(self.db.metadata) or models.supply(self.db)
+            _button_model(db)
+        return db
 
     def _open_doors(self, app: Flask, parts: Parts) -> None:
         blueprint, look = make_blueprint(parts, self)
@@ -201,6 +192,19 @@ def _declare_tables(db: Any) -> None:
     run_table(db.metadata)
     file_table(db.metadata)
     chore_table(db.metadata)
+
+
+def _button_model(db: Any) -> Any:
+    return models.registered_button(_known(db).metadata) or models.supply(db)
+
+
+def _known(db: Any) -> Any:
+    if db is None:
+        raise ConfigurationError(
+            "DownloadBtnManager has no database. Give it the app's:"
+            " 'DownloadBtnManager(app, db=db)', or call 'init_app' first."
+        )
+    return db
 
 
 def _place(button: NamedButton) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from blinker import NamedSignal
@@ -41,10 +41,29 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask_socketio import SocketIO
 
+T = TypeVar("T")
+
 SHORT_SECRET = 16
 """Characters below which a SECRET_KEY can be guessed."""
 
 logger = logging.getLogger(__name__)
+
+
+class part(Generic[T]):  # it reads as the decorator it is
+    """A part that is made when it is first needed, and once, whoever asks at the same time."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self._name = name
+
+    def __get__(self, parts: Any, owner: type[Any] | None = None) -> T:
+        with parts.making:
+            if self._name not in parts.__dict__:
+                parts.__dict__[self._name] = self._make(parts)
+            return parts.__dict__[self._name]  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,7 @@ class Parts:
         runner: Runner | None,
         storage: Storage | None,
     ) -> None:
+        self.making = threading.RLock()
         self.app = app
         self.db = db
         self.socketio = socketio
@@ -91,7 +111,7 @@ class Parts:
 
     # Each part is made when it is first needed: by then the app has all its configuration.
 
-    @cached_property
+    @part
     def tokens(self) -> Tokens:
         secret_key = self.app.secret_key
         if not secret_key:
@@ -105,7 +125,7 @@ class Parts:
         keys = [*(self.app.config.get("SECRET_KEY_FALLBACKS") or ()), secret_key]
         return Tokens(keys, button_max_age=self.settings.token_max_age)
 
-    @cached_property
+    @part
     def runs(self) -> Runs:
         return Runs(
             self.database,
@@ -116,7 +136,7 @@ class Parts:
             new_id=new_id,
         )
 
-    @cached_property
+    @part
     def files(self) -> Files:
         return Files(
             self.database,
@@ -128,15 +148,15 @@ class Parts:
             max_bytes=self.settings.max_bytes,
         )
 
-    @cached_property
+    @part
     def chores(self) -> Chores:
         return Chores(self.database, chore_table(self.db.metadata))
 
-    @cached_property
+    @part
     def buttons(self) -> Buttons:
         return Buttons(self.database, self.db, self._button_model())
 
-    @cached_property
+    @part
     def pictures(self) -> Pictures:
         return Pictures(
             self.runs,
@@ -147,7 +167,7 @@ class Parts:
             prefix=self.settings.url_prefix,
         )
 
-    @cached_property
+    @part
     def engine(self) -> Engine:
         return Engine(
             self.runs,
@@ -167,7 +187,7 @@ class Parts:
             data_url_limit=self.settings.data_url_limit,
         )
 
-    @cached_property
+    @part
     def runner(self) -> Runner:
         if self._given_runner:
             return self._given_runner
@@ -185,7 +205,7 @@ class Parts:
             limit=self.settings.max_running,
         )
 
-    @cached_property
+    @part
     def pulse(self) -> Pulse:
         settings = self.settings
         return Pulse(

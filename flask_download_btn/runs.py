@@ -190,8 +190,11 @@ class Runs:
         """Make a queued run, or find the live one of the same click; tell which."""
         live_key = _hash(click.owner, click.btn_uid, click.sameness)
 
+        # One id for all tries: a commit whose answer was lost is then found as our own.
+        run_id = self._new_id()
+
         def work(connection: Connection) -> tuple[Run, bool]:
-            return self._found_or_inserted(connection, click, live_key)
+            return self._found_or_inserted(connection, run_id, click, live_key)
 
         for _ in range(MOST_RACES):
             # Another click may take the place, or be the same click: then look again.
@@ -438,7 +441,9 @@ class Runs:
 
     def refuse_edited(self, run: Run) -> None:
         """Refuse a row that somebody other than the app has written."""
-        if not self._tokens.is_row_signed(run.signature, run.id, run.owner, run.plan, run.visit):
+        if not self._tokens.is_row_signed(
+            run.signature, run.id, run.owner, run.btn_uid, run.plan, run.visit
+        ):
             raise ReferenceRefused(
                 f"Run {run.id} was not written by this app, or its SECRET_KEY has changed: its"
                 " row's signature is wrong. Let the visitor click again."
@@ -447,15 +452,14 @@ class Runs:
     # -- how -----------------------------------------------------------------------------------
 
     def _found_or_inserted(
-        self, connection: Connection, click: Click, live_key: str
+        self, connection: Connection, run_id: str, click: Click, live_key: str
     ) -> tuple[Run, bool]:
         live = connection.execute(self._statements.live_of, {"whose": click.owner}).all()
         if any(row.live_key == live_key for row in live):
             found = self._found(connection, self._statements.find_live, which=live_key)
             if found:
-                return found, False
+                return found, found.id == run_id
         place_key = self._free_place(click.owner, {row.place_key for row in live})
-        run_id = self._new_id()
         values = self._first_values(run_id, click, live_key=live_key, place_key=place_key)
         run = self._changed(connection, self._statements.insert, run_id, values)
         assert run is not None, "A row is there for the transaction that has inserted it."
@@ -474,7 +478,9 @@ class Runs:
             "restart": click.restart,
             "plan": click.plan,
             "visit": click.visit,
-            "signature": self._tokens.sign_row(run_id, click.owner, click.plan, click.visit),
+            "signature": self._tokens.sign_row(
+                run_id, click.owner, click.btn_uid, click.plan, click.visit
+            ),
             "message": click.message,
             "files": [],
             "fetched": {},

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask import session as flask_session
 from flask.testing import FlaskClient
 
 from . import visitors
@@ -67,11 +68,13 @@ def click(
 def _token(client: FlaskClient, parts: Parts, btn: Any, arguments: Mapping[str, Any]) -> str:
     # The token that a page would carry; each client is a visitor with a session of their own.
     with client.session_transaction() as session:
-        key = session.setdefault(visitors.SESSION_KEY, secrets.token_urlsafe(16))
-    with parts.app.app_context():
+        session.setdefault(visitors.SESSION_KEY, secrets.token_urlsafe(16))
+        kept = dict(session)
+    with parts.app.test_request_context():
+        flask_session.update(kept)
         if isinstance(btn, str):
             btn = parts.html(btn, **arguments)
-        return parts.html.token(btn, key)  # type: ignore[no-any-return]
+        return parts.html.token(btn, visitors.identity())  # type: ignore[no-any-return]
 
 
 def _file(client: FlaskClient, item: Mapping[str, Any]) -> EndedFile:

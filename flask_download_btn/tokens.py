@@ -10,7 +10,7 @@ from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer, URLSafeTimedSerializer
 
-from .errors import TokenRefused
+from .errors import ReferenceRefused, TokenRefused
 
 LONGEST = 8192
 """Characters of a token; a longer one is refused before anything is computed."""
@@ -31,13 +31,19 @@ class Tokens:
         self._file = URLSafeSerializer(keys, salt="download-btn/file")
         self._row_keys = [_row_key(key) for key in keys]
 
-    def for_button(self, session_key: str, payload: Any) -> str:
-        """Sign what a page may start, bound to the visitor's session: it is the CSRF proof."""
-        return _text(self._button.dumps([digest(session_key), payload]))
+    def for_button(self, identity: str, payload: Any) -> str:
+        """Sign what a page may start, bound to its visitor: it is the CSRF proof."""
+        token = _text(self._button.dumps([digest(identity), payload]))
+        if len(token) > LONGEST:
+            raise ReferenceRefused(
+                f"The button's arguments make a token of {len(token)} characters, and a page"
+                f" carries {LONGEST} at most. Give the button an id, and let its function look the rest up."
+            )
+        return token
 
-    def read_button(self, token: str, session_key: str | None) -> Any:
+    def read_button(self, token: str, identity: str | None) -> Any:
         payload, signed_at = self._load_timed(token)
-        _refuse_foreign(payload, [session_key] if session_key else [])
+        _refuse_foreign(payload, [identity] if identity else [])
         age = time.time() - signed_at
         if age > self._button_max_age or age < -SKEW:
             raise TokenRefused("expired")

@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from .errors import (
     DownloadError,
     FileGone,
     LimitReached,
+    OutputRefused,
     ReferenceRefused,
     TokenRefused,
 )
@@ -130,8 +132,7 @@ class Doors:
 
     def start(self) -> Response:
         """Start a run, form and all; answer what can be said of it at once."""
-        if (request.content_length or 0) > self._parts.settings.max_form_bytes:
-            raise RequestEntityTooLarge
+        self._limit_form()
         btn = self._clicked_button()
         self._refuse_forbidden("start", lambda: btn)
         run, is_new = self._run_of(self._click(btn))
@@ -148,11 +149,19 @@ class Doors:
             return live.run
         return self._parts.runs.find(run.id) or run
 
+    def _limit_form(self) -> None:
+        most = self._parts.settings.max_form_bytes
+        if (request.content_length or 0) > most:
+            raise RequestEntityTooLarge
+        with suppress(AttributeError):  # Flask 3.0 knows the app's own limit alone
+            # Whoever sends in chunks does not say how much is to come.
+            request.max_content_length = min(most, request.max_content_length or most)
+
     def _clicked_button(self) -> Any:
         self._refuse_cross_site()
         try:
             token = request.form.get(TOKEN_FIELD, "")
-            revision, *which = self._parts.tokens.read_button(token, visitors.session_key())
+            revision, *which = self._parts.tokens.read_button(token, visitors.identity())
         except TokenRefused as error:
             logger.info("A click was refused: its token is %s.", error)
             raise Refusal(403, "stale_page") from error
@@ -189,7 +198,7 @@ class Doors:
             return self._click_of(btn)
         except DownloadError as error:
             raise Refusal(422, "failed", message=str(error)) from error
-        except (Refusal, RequestEntityTooLarge):
+        except (Refusal, HTTPException):
             raise
         except Exception as error:
             logger.exception("A form function of %s failed (reference %s).", btn, reference)
@@ -210,7 +219,7 @@ class Doors:
         plan = {
             "steps": self._steps(btn),
             "downloads": None if downloads == row_downloads else downloads,
-            "tmp_downloads": list(btn.tmp_downloads),
+            "tmp_downloads": _without_files(btn),
         }
         form = [pair for pair in request.form.items(multi=True) if pair[0] not in PROOFS]
         visit = {
@@ -306,6 +315,8 @@ class Doors:
         if run is None or run.btn_revision != self._parts.buttons.revision_of(run.btn_uid):
             raise Refusal(404, "error_404")
         self._refuse_forbidden(action, lambda: self._parts.buttons.find(run.btn_uid))
+        # We write on connections of our own, which a lock that this request holds would stop.
+        self._parts.db.session.rollback()
         return run
 
     def _refuse_forbidden(self, action: str, find_btn: Callable[[], Any]) -> None:
@@ -425,7 +436,7 @@ class Doors:
                 status=refusal.status,
                 title=title or self._words["error_500_title"],
                 sentence=message,
-                back_url=request.referrer if request.method == "POST" else None,
+                back_url=_own_referrer() if request.method == "POST" else None,
             )
         response.status_code = refusal.status
         if refusal.retry_after:
@@ -471,13 +482,19 @@ class FormJob:
         )
 
     def keep(self, file: Any) -> Any:
-        raise DownloadBtnError(
+        raise OutputRefused(
             f"A form function assigned the file {file.filename!r}. Hand it over in a create-file"
             " function, or assign a URL."
         )
 
     def may_hold_downloads(self) -> bool:
         return True
+
+
+def _without_files(btn: Any) -> list[Any]:
+    return [
+        btn._job.keep(item) if hasattr(item, "filename") else item for item in btn.tmp_downloads
+    ]
 
 
 def _visit_text(visit: dict[str, Any]) -> str:
@@ -488,6 +505,11 @@ def _visit_text(visit: dict[str, Any]) -> str:
             f"'collect' returned {visit['collected']!r}, which is no JSON ({error}). Return what a"
             " run needs of the visitor as a dict of plain values."
         ) from error
+
+
+def _own_referrer() -> str | None:
+    referrer = request.referrer or ""
+    return referrer if referrer.startswith(request.host_url) else None
 
 
 def _wants_json() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import Any
 
@@ -36,6 +37,11 @@ def user_id() -> str | None:
     return str(user.get_id())
 
 
+def identity() -> str:
+    """Return what a page's tokens are bound to: the session, and who is logged in."""
+    return f"{made_session_key()} {user_id() or ''}"
+
+
 def owners() -> list[str]:
     """Return all that this visitor is: the logged-in user first, and the session's key.
 
@@ -44,7 +50,14 @@ def owners() -> list[str]:
     """
     user, key = user_id(), session_key()
     found = [f"user:{user}"] if user is not None else []
-    return [name[:160] for name in (*found, *([f"session:{key}"] if key else []))]
+    if key:
+        found.append(f"session:{key}")
+    return [_short(name) for name in found]
+
+
+def _short(name: str) -> str:
+    # Cut off, the names of two users might become one.
+    return name if len(name) <= 160 else hashlib.sha256(name.encode()).hexdigest()
 
 
 def owner() -> str:
