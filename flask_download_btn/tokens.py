@@ -36,8 +36,8 @@ class Tokens:
         token = _text(self._button.dumps([digest(identity), payload]))
         if len(token) > LONGEST:
             raise ReferenceRefused(
-                f"The button's arguments make a token of {len(token)} characters, and a page"
-                f" carries {LONGEST} at most. Give the button an id, and let its function look the rest up."
+                f"The button's arguments make a token of {len(token)} characters; a page carries"
+                f" {LONGEST} at most. Give it an id, and let its function look the rest up."
             )
         return token
 
