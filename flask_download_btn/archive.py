@@ -10,6 +10,7 @@ from typing import Protocol
 
 from .conditions import Span
 from .outflow import Piece, Slice, Source
+from .outputs import clean_name
 
 _LIMIT = 0xFFFFFFFF
 _MANY = 0xFFFF
@@ -58,7 +59,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
     taken: set[str] = set()
     unique = []
     for name in names:
-        name = _UNSAFE.sub("_", name)
+        name = _UNSAFE.sub("_", clean_name(name))
         stem, dot, extension = name.rpartition(".")
         number, candidate = 1, name
         while candidate.casefold() in taken:

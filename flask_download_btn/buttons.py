@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -103,6 +103,10 @@ class Buttons:
         query = select(table.c.uid, table.c.revision).where(table.c.name_key == key)
         row = self._database.read(lambda connection: connection.execute(query).first())
         return (row.uid, row.revision) if row else (None, key[:32])
+
+    def uids(self) -> Select[tuple[str]]:
+        """Return what selects every button's uid."""
+        return select(self._table.c.uid)
 
     def revision_of(self, uid: str) -> str | None:
         """Return what `clear_csrf` changes; None if the button is gone."""

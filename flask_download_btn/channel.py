@@ -12,6 +12,7 @@ from socketio.pubsub_manager import PubSubManager
 Snapshot = dict[str, Any]
 Look = Callable[[Any], "tuple[str, Snapshot] | None"]
 NAMESPACE = "/download-btn"
+ROOM = "run:"
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,15 @@ class Channel:
         except Exception:
             logger.warning("A picture of run %s could not be sent.", run_id, exc_info=True)
 
+    def watched(self) -> list[str]:
+        """Return the runs that pages of this process watch."""
+        rooms = self._socketio.server.manager.rooms.get(NAMESPACE, {})
+        return [str(room).removeprefix(ROOM) for room in list(rooms) if str(room).startswith(ROOM)]
+
+    def close(self, run_id: str) -> None:
+        """Send nobody here any more of a run."""
+        self._socketio.close_room(_room(run_id), namespace=NAMESPACE)
+
     def _watch(self, token: Any = None) -> Any:
         allowed = self._look(token)
         if allowed is None:
@@ -54,4 +64,4 @@ class Channel:
 
 
 def _room(run_id: str) -> str:
-    return f"run:{run_id}"
+    return f"{ROOM}{run_id}"

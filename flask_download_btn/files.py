@@ -314,6 +314,17 @@ class Files:
             update(self._table).where(self._table.c.id.in_(file_ids)).values(expires_at=moment)
         )
 
+    def release_without(self, uids: Select[tuple[str]]) -> None:
+        """Let go of what buttons kept that are no longer there."""
+        table = self._table
+        statement = (
+            update(table)
+            .where(table.c.cached.is_(True), table.c.expires_at.is_(None))
+            .where(table.c.btn_uid.is_not(None), table.c.btn_uid.not_in(uids))
+            .values(expires_at=self._database.now)
+        )
+        self._database.write(lambda connection: connection.execute(statement))
+
     def forget(self, file_id: str) -> None:
         """Delete the row of a file whose bytes are gone."""
         self._delete_rows(self._table.c.id == file_id)

@@ -224,6 +224,7 @@ class Parts:
             start_again=self.runner.start,
             on_end=self._tell_end,
             out_of_time=self.engine.time_out,
+            is_revoked=self._is_revoked,
             prune=self.prune,
             spawn=None if self.database.is_one_connection else self.socketio.start_background_task,
             died_sentence=lambda run: self.words.of(run.language)["lost"],
@@ -246,6 +247,7 @@ class Parts:
         """Delete what has outlived its time, unless another process has just done so."""
         if not self.chores.take("prune", self.settings.prune):
             return
+        self.files.release_without(self.buttons.uids())
         self.files.prune(self.runs.is_live)
         if self.settings.run_retention:
             self.runs.prune(self.settings.run_retention)
@@ -287,6 +289,10 @@ class Parts:
                 signal.send(self.app, **what)
         except Exception:
             logger.exception("A receiver of '%s' failed.", signal.name)
+
+    def _is_revoked(self, run_id: str) -> bool:
+        run = self.runs.find(run_id)
+        return run is None or run.btn_revision != self.buttons.revision_of(run.btn_uid)
 
     def _tell_start(self, run: Run) -> None:
         self.pulse.begin()

@@ -57,7 +57,13 @@ class Publisher(Protocol):
         """Tell whether it is worth drawing a picture."""
 
     def publish(self, run_id: str, picture: dict[str, Any]) -> None:
-        """Send a picture; never waits, never raises."""
+        """Send a picture; never raises."""
+
+    def watched(self) -> list[str]:
+        """Return the runs that somebody watches here."""
+
+    def close(self, run_id: str) -> None:
+        """Have nobody watch a run any more."""
 
 
 class Runner(Protocol):

@@ -27,6 +27,7 @@ class Rhythm:
     def __init__(
         self, *, heartbeat: float, lease: float, look: float, reap: float, prune: float
     ) -> None:
+        self.recheck = 30.0
         self.heartbeat = heartbeat
         self.lease = lease
         self.look = look
@@ -52,6 +53,7 @@ class Pulse:
         start_again: Callable[[str], None],
         on_end: Callable[[Run], None],
         out_of_time: Callable[[Live], None],
+        is_revoked: Callable[[str], bool],
         prune: Callable[[], None],
         spawn: Callable[[Callable[[], None]], object] | None,
         died_sentence: Callable[[Run], str],
@@ -65,6 +67,7 @@ class Pulse:
         self._start_again = start_again
         self._on_end = on_end
         self._out_of_time = out_of_time
+        self._is_revoked = is_revoked
         self._prune = prune
         self._spawn = spawn
         self._died_sentence = died_sentence
@@ -167,10 +170,17 @@ class Pulse:
             ("heartbeat", self._beat),
             ("look", self._look),
             ("reap", self._reap),
+            ("recheck", self._recheck),
             ("prune", self._prune_apart),
         ):
             if self._is_time(name, now):
                 self._carefully(work)
+
+    def _recheck(self) -> None:
+        # Who was let in stays in a room; what has been revoked since is closed here.
+        for run_id in self._publisher.watched():
+            if self._is_revoked(run_id):
+                self._publisher.close(run_id)
 
     def _prune_apart(self) -> None:
         if self._spawn:

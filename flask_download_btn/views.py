@@ -44,7 +44,7 @@ from .runs import Click, Run
 TOKEN_FIELD = "download_btn_token"  # a form field's name, not a secret
 PROOFS = frozenset((TOKEN_FIELD, "csrf_token"))
 """Fields that prove where a form comes from; no run keeps them."""
-LARGE = 1_000_000
+LARGE = 100_000
 """Bytes from which the page is told that a download has begun, before it has ended."""
 
 Spans = Iterable[tuple[int, int]]
@@ -378,6 +378,7 @@ class Doors:
                 self._parts.pictures.archive_name(run),
                 self._parts.storage,
                 request,
+                on_started=lambda: self._note_all_started(run, entries),
                 on_complete=lambda: self._note_all(run, entries),
             )
         except FileGone as error:
@@ -393,6 +394,7 @@ class Doors:
 
     def _note_start(self, run: Run, index: int, stored: Stored) -> None:
         if stored.size >= LARGE:
+            self._parts.files.mark_started(stored.id)
             self._note_fetch(run, index, "started")
 
     def _note_parts(self, run: Run, index: int, stored: Stored, spans: Spans) -> None:
@@ -400,10 +402,16 @@ class Doors:
             self._note_complete(run, index, stored)
 
     def _note_complete(self, run: Run, index: int, stored: Stored) -> None:
+        if stored.downloaded_at and run.fetched.get(str(index)) == "downloaded":
+            return
         self._parts.files.mark_downloaded(stored.id)
         self._parts.buttons.mark_downloaded(run.btn_uid)
         self._note_fetch(run, index, "downloaded")
         self._parts.send(signals.file_downloaded, run=run, file=stored)
+
+    def _note_all_started(self, run: Run, entries: list[Stored]) -> None:
+        for index, stored in enumerate(entries):
+            self._note_start(run, index, stored)
 
     def _note_all(self, run: Run, entries: list[Stored]) -> None:
         for index, stored in enumerate(entries):

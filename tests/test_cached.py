@@ -74,6 +74,19 @@ def site(tmp_path: Path) -> Iterator[Site]:
         if len(site.calls) == 2:
             raise DownloadError("Not today.")
 
+    @site.manager.button()
+    def makes_once(btn):
+        if not btn.downloads:
+            yield File(b"made", "made.txt", cached=True)
+
+    def choose(response, btn):
+        if "file" in response:
+            btn.downloads.append(("data:text/plain,mine", f"{response['file']}.txt"))
+
+    @site.manager.button(form=choose)
+    def chooses(btn):
+        yield File(b"extra", "extra.txt", cached=True)
+
     with site.app.app_context():
         site.db.create_all()
     yield site
@@ -123,3 +136,36 @@ def test_a_file_that_is_made_again_takes_the_place_of_the_one_with_its_name(site
 
     assert [file.name for file in latest.files] == ["version.txt"]
     assert latest.files[0].read() == b"version 3"
+
+
+def test_what_a_deleted_button_kept_goes_with_it(site: Site):
+    click(site.app.test_client(), "fails_later")
+    parts = site.app.extensions["download_btn_manager"]
+    with site.app.app_context():
+        site.db.session.delete(site.db.session.scalars(site.db.select(parts.buttons.model)).one())
+        site.db.session.commit()
+
+        parts.prune()
+
+    assert site.stored() == []
+
+
+def test_a_button_whose_kept_file_is_gone_makes_it_again(site: Site):
+    client = site.app.test_client()
+    first = click(client, "makes_once")
+    for path in site.stored():
+        path.unlink()
+
+    gone = client.get(first.snapshot["files"][0]["url"])
+    again = click(client, "makes_once")
+
+    assert gone.status_code == 410
+    assert again.files[0].read() == b"made"
+
+
+def test_what_one_visitors_form_chose_is_kept_for_nobody(site: Site):
+    chosen = click(site.app.test_client(), "chooses", form={"file": "mine"})
+    other = click(site.app.test_client(), "chooses")
+
+    assert [file.name for file in chosen.files] == ["mine.txt", "extra.txt"]
+    assert [file.name for file in other.files] == ["extra.txt"]
