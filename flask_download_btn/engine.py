@@ -72,10 +72,10 @@ class Engine:
         if run is None:
             return
         with self._lives.entered(Live(run, self._on_tick, self._time_limit)) as live:
-            is_ended = self._carry_out(live)
+            ended = self._carry_out(live)
         self._lives.tell_ended(run_id)
-        if is_ended:
-            self._tell_end(run_id)
+        if ended:
+            self._on_end(ended)
 
     def time_out(self, live: Live) -> None:
         """End a run that takes too long; its function stops at its next report, if ever."""
@@ -108,7 +108,7 @@ class Engine:
         if run:
             self._on_end(run)
 
-    def _carry_out(self, live: Live) -> bool:
+    def _carry_out(self, live: Live) -> Run | None:
         run = live.run
         with self._context(run):
             self._on_start(run)
@@ -120,19 +120,20 @@ class Engine:
                     "Run %s is no longer this process's; what it made is deleted.", run.id
                 )
                 work.discard()
-                return False
+                return None
             finally:
                 self._forget_session()
 
-    def _finish(self, work: Work) -> bool:
+    def _finish(self, work: Work) -> Run:
         outcome = self._outcome(work)
         # What the app's session still holds open would lock our own write out.
         self._forget_session()
-        if work.live.is_lost or not self._commit(work, outcome):
+        ended = None if work.live.is_lost else self._commit(work, outcome)
+        if ended is None:
             raise RunLost(work.run.id)
-        return True
+        return ended
 
-    def _commit(self, work: Work, outcome: Outcome) -> bool:
+    def _commit(self, work: Work, outcome: Outcome) -> Run | None:
         run, seq = work.run, work.live.last_seq()
         twins: dict[str, str] = {}
 
@@ -148,10 +149,10 @@ class Engine:
                 self._shelf.put(connection, work, twins)
             return True
 
-        is_ended = self._database.write(write)
-        if is_ended:
-            work.discard(only=None if outcome.state != runs.READY else twins)
-        return is_ended
+        if not self._database.write(write):
+            return None
+        work.discard(only=None if outcome.state != runs.READY else twins)
+        return run.as_ended(replace(outcome, files=by_twins(outcome.files, twins)), seq)
 
     def _outcome(self, work: Work) -> Outcome:
         try:

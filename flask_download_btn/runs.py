@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -88,6 +89,18 @@ class Run:
     @property
     def is_live(self) -> bool:
         return self.state in LIVE
+
+    def as_ended(self, outcome: Outcome, seq: int) -> Run:
+        """Return the run as its row is now that it has ended so."""
+        return replace(
+            self,
+            state=outcome.state,
+            message=outcome.message,
+            reference=outcome.reference,
+            files=outcome.files,
+            seq=seq,
+            ended_at=time.time(),
+        )
 
     @property
     def steps(self) -> list[dict[str, str]]:
