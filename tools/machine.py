@@ -1,4 +1,4 @@
-"""Install what the tests start and no Python package brings: a browser and two servers."""
+"""Install what the tests start and no Python package brings: a browser and three servers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,16 @@ def has_postgres() -> bool:
     return shutil.which("postgres") is not None or any(POSTGRES_FOLDERS.glob("*/bin/postgres"))
 
 
-NEEDED = {"chromium": has_browser, "redis-server": has_redis, "postgresql": has_postgres}
+def has_nginx() -> bool:
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
+
+
+NEEDED = {
+    "chromium": has_browser,
+    "redis-server": has_redis,
+    "postgresql": has_postgres,
+    "nginx-light": has_nginx,
+}
 
 
 def _may_install() -> bool:
