@@ -12,6 +12,7 @@ from markupsafe import Markup
 from . import runs, visitors
 from .html import Html
 from .parts import Parts
+from .pictures import Snapshot
 from .runs import Run
 
 MOST_RUNS = 50
@@ -24,17 +25,18 @@ class Center:
         self._parts = parts
         self._html = html
 
-    def __call__(self) -> Markup:
+    def __call__(self, *, nonce: str | None = None) -> Markup:
         """Render the list, with the script and style that it needs."""
-        return self._html.render_script() + self.render()
+        return self._html.render_script(nonce) + self.render(nonce)
 
-    def render(self) -> Markup:
+    def render(self, nonce: str | None = None) -> Markup:
         """Render the list alone, as the page asks for it again and again."""
         self._parts.pulse.start()
         visitors.made_session_key()
         view = SimpleNamespace(
             url=url_for("download_btn.center"),
             script_url=url_for("download_btn.static", filename="download-center.js"),
+            nonce=nonce,
             texts=self._parts.words.of(visitors.language()),
             items=[self._item(run) for run in self._runs()],
         )
@@ -46,25 +48,37 @@ class Center:
         )
 
     def _item(self, run: Run) -> SimpleNamespace:
+        picture = self._parts.pictures.of(run)
         made_at = datetime.fromtimestamp(run.made_at, timezone.utc)
-        is_followed = run.is_live or (run.state == runs.READY and self._has_files(run))
+        files = self._files(run, picture)
+        is_expired = bool(files) and all(file["is_gone"] for file in files)
+        state = runs.EXPIRED if is_expired else picture["state"]
         return SimpleNamespace(
             id=run.id,
             name=run.btn_name,
             made_at=made_at.isoformat(timespec="seconds"),
             made_at_text=made_at.strftime("%Y-%m-%d %H:%M UTC"),
-            state=run.state if is_followed or run.state != runs.READY else runs.EXPIRED,
-            message=run.message,
-            html=self._followed(run) if is_followed else None,
+            state=state,
+            # What the page compares: an item that is of another kind now is replaced.
+            kind=" ".join([state, *(str(_look_of(file)) for file in files)]),
+            run=picture,
+            files=[] if is_expired else files,
+            html=self._followed(run, picture) if run.is_live else None,
         )
 
-    def _has_files(self, run: Run) -> bool:
-        return not run.files or bool(self._parts.pictures.stored_files(run)) or _is_link(run)
+    def _files(self, run: Run, picture: Snapshot) -> list[dict[str, Any]]:
+        if run.state != runs.READY:
+            return []
+        return [
+            # Only a stored file has a size, and only while it is stored.
+            {**file, "is_gone": "file" in item and file["size"] is None}
+            for item, file in zip(run.files, picture["files"], strict=True)
+        ]
 
-    def _followed(self, run: Run) -> Markup:
+    def _followed(self, run: Run, picture: Snapshot) -> Markup:
         # A button that nobody sees follows the run, with the templates that every button has.
         btn = _Follower(run)
-        view = self._html.view_of(btn, token="", snapshot=self._parts.pictures.of(run))
+        view = self._html.view_of(btn, token="", snapshot=picture)
         return self._html.rendered(btn, view)
 
 
@@ -85,5 +99,5 @@ class _Follower:
         return f"download-center-{self._run_id[:12]}-{suffix}"
 
 
-def _is_link(run: Run) -> bool:
-    return any("url" in item for item in run.files)
+def _look_of(file: dict[str, Any]) -> int:
+    return 2 if file["is_gone"] else int(file["downloaded"])

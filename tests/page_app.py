@@ -226,17 +226,28 @@ FORM = """
 @app.get("/")
 def index():
     """Show buttons: `/?b=one&b=half:gate` (what follows the colon is the gate, or the path)."""
+    return page(buttons=wanted_buttons())
+
+
+def wanted_buttons():
     buttons = []
     for wanted in request.args.getlist("b"):
         name, _, value = wanted.partition(":")
         arguments = {"path" if name == "site_page" else "gate": value} if value else {}
         buttons.append(manager_html()(name, **arguments))
-    return page(buttons=buttons)
+    return buttons
 
 
 @app.get("/outside")
 def outside():
     return page(buttons=[manager_html()("by_id"), manager_html()("with_form")], extra=OUTSIDE)
+
+
+@app.get("/center")
+def center():
+    """Show the downloads centre below the buttons: `/center?b=one`."""
+    render = app.jinja_env.globals["download_center"]
+    return page(buttons=wanted_buttons(), extra=render(nonce=request.args.get("nonce")))
 
 
 @app.get("/form")

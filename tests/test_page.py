@@ -3,103 +3,49 @@
 from __future__ import annotations
 
 import gzip
-import json
 import re
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import axe_playwright_python
 import pytest
 from browser import find_chromium
 from conftest import need
+from pages import (
+    BUTTON,
+    OFFLINE,
+    RECORD,
+    Site,
+    axe_findings,
+    button,
+    click_and_save,
+    downloads_of,
+    expect_words,
+    running_site,
+    saved,
+    text,
+    wait_for,
+)
 from plain_chromium import plain_chromium
 from playwright.sync_api import Page, expect
-from processes import ROOT, TESTS, Process, app_server, wait_until
+from processes import ROOT, wait_until
 
 STATIC = ROOT / "flask_download_btn" / "static"
-OFFLINE = "ERR_(CONNECTION|EMPTY|INTERNET)|WebSocket"
-BUTTON = "[name=download_btn_token]"
-
-# What a page did, seen from inside: every state, width and announcement in order.
-RECORD = """
-  window.seen = {states: [], texts: [], widths: [], said: [], events: []};
-  document.addEventListener("DOMContentLoaded", () => {
-    const note = (list, value) => { if (list.at(-1) !== value) list.push(value); };
-    const look = () => {
-      const element = document.querySelector("download-btn");
-      if (!element) return;
-      note(seen.states, element.dataset.state);
-      note(seen.said, element.querySelector("[data-btn-live]").textContent);
-      const progress = document.querySelector(".download-btn-progress");
-      note(seen.texts, progress.querySelector(".download-btn-text").innerText.trim());
-      note(seen.widths, progress.querySelector("[data-btn-fill]").style.width);
-    };
-    new MutationObserver(look).observe(document.body, {
-      subtree: true, childList: true, attributes: true, characterData: true,
-    });
-    for (const name of ["start", "ready", "failed", "done"]) {
-      document.addEventListener("download-btn-" + name, (event) => {
-        seen.events.push([name, event.detail?.state ?? null]);
-      });
-    }
-  });
-"""
-
-
-class Site:
-    """A running page_app, and what a test asks of it."""
-
-    def __init__(self, server: Process) -> None:
-        self.server = server
-        self.url = server.url
-
-    def address(self, *buttons: str, path: str = "/", **query: str) -> str:
-        parts = [f"b={button}" for button in buttons] + [f"{k}={v}" for k, v in query.items()]
-        return f"{self.url}{path}?{'&'.join(parts)}"
-
-    def open_gate(self, name: str) -> None:
-        urllib.request.urlopen(f"{self.url}/gates/{name}", data=b"", timeout=10).close()
-
-    def facts(self) -> Any:
-        with urllib.request.urlopen(f"{self.url}/facts", timeout=10) as answer:
-            return json.load(answer)
-
-
-def new_site(folder: Path, **environment: str) -> Process:
-    given = {
-        "DATABASE_URL": f"sqlite:///{folder / 'page.db'}",
-        "FOLDER": str(folder / "files"),
-        **environment,
-    }
-    log_file = folder / "server.log"
-    return app_server(TESTS / "page_app.py", "werkzeug", log_file=log_file, environment=given)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    server = new_site(tmp_path_factory.mktemp("page")).start()
-    yield Site(server)
-    server.kill()
-    print(server.log())
+    with running_site(tmp_path_factory.mktemp("page")) as site:
+        yield site
 
 
 @pytest.fixture
 def own_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """A server that a test may kill, freeze or set up in its own way."""
-    servers: list[Process] = []
-
-    def start(**environment: str) -> Site:
-        servers.append(new_site(tmp_path, **environment).start())
-        return Site(servers[-1])
-
-    yield start
-    for server in servers:
-        server.thaw()
-        server.kill()
-        print(server.log())
+    with ExitStack() as sites:
+        yield lambda **environment: sites.enter_context(running_site(tmp_path, **environment))
 
 
 @pytest.fixture
@@ -112,46 +58,6 @@ def page(new_visitor: Callable[..., Any]) -> Page:
     tab = new_visitor().open_tab()
     tab.add_init_script(RECORD)
     return tab  # type: ignore[no-any-return]
-
-
-def button(page: Page, index: int = 0) -> Any:
-    return page.locator(BUTTON).nth(index)
-
-
-def text(page: Page, index: int = 0) -> str:
-    return page.locator(".download-btn-progress").nth(index).inner_text()
-
-
-def expect_words(page: Page, words: str, index: int = 0) -> None:
-    """Wait until the page shows these words, the copy for screen readers not counted."""
-    page.wait_for_function(
-        """([index, words]) => document.querySelectorAll(".download-btn-progress")[index]
-          .innerText.includes(words)""",
-        arg=[index, words],
-    )
-
-
-def wait_for(page: Page, state: str, index: int = 0, patience: float = 15) -> None:
-    element = page.locator("download-btn").nth(index)
-    expect(element).to_have_attribute("data-state", state, timeout=patience * 1000)
-
-
-def click_and_save(page: Page, folder: Path, index: int = 0) -> tuple[str, bytes]:
-    with page.expect_download() as saving:
-        button(page, index).click()
-    return saved(saving.value, folder)
-
-
-def saved(download: Any, folder: Path) -> tuple[str, bytes]:
-    target = folder / uuid4().hex
-    download.save_as(target)
-    return download.suggested_filename, target.read_bytes()
-
-
-def downloads_of(page: Page) -> list[Any]:
-    downloads: list[Any] = []
-    page.on("download", lambda download: downloads.append(download))
-    return downloads
 
 
 # -- a click -------------------------------------------------------------------------------------
@@ -476,6 +382,8 @@ def test_s17_a_page_that_is_loaded_again_shows_its_run_and_gets_the_file(
     page.reload()
     wait_for(page, "running")
     expect_words(page, "Writing the orders of the year 2026: 42%")
+    bar = page.get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuenow", "42", timeout=1000)
     with page.expect_download() as saving:
         site.open_gate(gate)
     assert saved(saving.value, tmp_path) == ("half.csv", b"half")
@@ -783,14 +691,6 @@ def test_s35_the_keyboard_is_enough(page: Page, site: Site, gate: str, key: str)
     page.keyboard.press(key)
     wait_for(page, "cancelled")
     expect(button(page)).to_be_focused()
-
-
-def axe_findings(page: Page) -> list[str]:
-    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
-    violations = page.evaluate("axe.run().then(({violations}) => violations)")
-    return [
-        f"{finding['id']}: {node['html']}" for finding in violations for node in finding["nodes"]
-    ]
 
 
 def show_all_states(page: Page, gate: str) -> None:

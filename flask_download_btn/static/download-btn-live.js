@@ -3,6 +3,7 @@
 const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a second.
 const HELD_AFTER = 4000;
 const SILENCE = 4000;
+const LIVE = ["queued", "running"];
 const OVER = ["failed", "cancelled", "expired"];
 
 const links = new Map();
@@ -88,6 +89,7 @@ class Follower {
   #misses = 0;
   #polls = 0;
   #isPolling = false;
+  #wasLive = false;
   #isFinishing = false;
   #pressedAt = Infinity;
   #pressed = new Set();
@@ -132,6 +134,8 @@ class Follower {
   look() {
     if (this.isStopped) return;
     const {state} = this.element.snapshot;
+    if (this.#wasLive && document.hidden) notify(this.element, this.run);
+    this.#wasLive = LIVE.includes(state);
     if (OVER.includes(state)) this.stop();
     else if (state === "ready" && this.#isFinishing) this.#settle();
     else if (state === "ready") this.#finish();
@@ -271,6 +275,20 @@ class Follower {
   }
 }
 
+/* Nobody is asked here: only the visitor's own click, on a button of the page, may ask. */
+function notify({button, panel, state}, run) {
+  if (!["ready", "failed", "expired"].includes(state) || globalThis.Notification?.permission !== "granted") return;
+  const said = panel?.querySelectorAll("[data-btn-say]:not([hidden])") ?? [];
+  const body = [...said].map((node) => node.textContent.trim()).join(" ");
+  try {
+    // Two tabs that follow one run say it once.
+    const notice = new Notification(button.textContent.trim(), {body, tag: run});
+    notice.onclick = () => (focus(), notice.close());
+  } catch {
+    // Some phones have it and do not let a page use it.
+  }
+}
+
 /** All files, or the one archive of them that the button asks for. */
 function filesToSave({files, zip}) {
   return zip?.only ? [{...zip, started: files.some(({started}) => started)}] : files;
@@ -280,7 +298,11 @@ function filesToSave({files, zip}) {
 export function follow(element, options) {
   const follower = new Follower(element, options);
   drawn.set(element, {...drawn.get(element), follower});
-  queueMicrotask(() => follower.begin());
+  queueMicrotask(() => {
+    // What came before this was loaded has no bar yet, and a run may say nothing new for long.
+    draw(element, element.panel);
+    follower.begin();
+  });
   return follower;
 }
 
