@@ -186,7 +186,7 @@ def test_an_async_content_runs_in_the_loop_it_belongs_to(setup: Setup):
         yield b"x"
 
     try:
-        setup.files.receive(File(chunks(), "a"), run_id=RUN, loop=loop)
+        setup.files.receive(File(chunks(), "a"), run_id=RUN, wait=loop.run_until_complete)
     finally:
         loop.close()
 
