@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 
 class DownloadBtnError(Exception):
     """Raised for a developer's mistake; its sentence says what, which, and what now."""
@@ -28,7 +31,15 @@ class TokenRefused(Exception):
 
 
 class DownloadError(Exception):
-    """Raise it in a form or create-file function: the visitor reads its text."""
+    """Raise it in a form or create-file function: the visitor reads its text.
+
+    A form function may say what is wrong with which field: `fields={"year": "No such year."}`, or
+    the `errors` of a WTForms form as they are.
+    """
+
+    def __init__(self, *args: object, fields: Mapping[Any, Any] | None = None) -> None:
+        super().__init__(*args)
+        self.errors = dict(_sentences(fields or {}))
 
 
 class LimitReached(DownloadError):
@@ -49,3 +60,21 @@ class RunCancelled(BaseException):
 
 class RunLost(BaseException):
     """Stops an engine whose run another process has taken over, or ended."""
+
+
+def _sentences(said: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Give each field's name, as it is in the page, with one text."""
+    if isinstance(said, Mapping):
+        inner = [(key, value) for key, value in said.items() if key is not None]
+    elif isinstance(said, (list, tuple)) and any(
+        isinstance(s, (Mapping, list, tuple)) for s in said
+    ):
+        inner = list(enumerate(said))
+    else:
+        text = " ".join(map(str, said)) if isinstance(said, (list, tuple)) else str(said)
+        if text:
+            yield name, text
+        return
+    # As WTForms names the fields of a form in a form, and of a list: `address-street`, `lines-0`.
+    for key, value in inner:
+        yield from _sentences(value, f"{name}-{key}" if name else str(key))

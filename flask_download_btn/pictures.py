@@ -64,8 +64,8 @@ class Pictures:
             "seq": weather["seq"],
         }
 
-    def of_no_run(self, message: str, reference: str | None = None) -> Snapshot:
-        """Draw a click that started nothing."""
+    def of_no_run(self, message: str, reference: str | None, errors: Mapping[str, str]) -> Snapshot:
+        """Draw a click that started nothing, and what is wrong with which field."""
         return {
             "run": None,
             "state": runs.FAILED,
@@ -78,6 +78,7 @@ class Pictures:
             "queue_position": None,
             "message": message,
             "reference": reference,
+            "errors": dict(errors),
             "files": [],
             "zip": None,
             "callback": None,

@@ -12,8 +12,8 @@ from flask import session as flask_session
 from flask.testing import FlaskClient
 
 from . import visitors
+from .clicks import TOKEN_FIELD
 from .parts import Parts
-from .views import TOKEN_FIELD
 
 PATIENCE = 60.0
 """Seconds that `click` waits for a run."""

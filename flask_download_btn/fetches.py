@@ -1,0 +1,116 @@
+"""Hand over a run's files, and note what has left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from flask import Response, redirect, request
+
+from . import delivery, signals, visitors
+from .doors import Door, Refusal
+from .errors import FileGone, TokenRefused
+from .files import Stored
+from .runs import Run
+
+LARGE = 100_000
+"""Bytes from which the page is told that a download has begun, before it has ended."""
+
+Spans = Iterable[tuple[int, int]]
+
+
+class Fetches(Door):
+    """The door of files: whole, in parts, as one ZIP, or as a link that leads on."""
+
+    def fetch(self, token: str) -> Response:
+        """Send a file of a run, or all of them as a ZIP."""
+        try:
+            run_id, index = self._parts.tokens.read_file(token, visitors.owners())
+        except TokenRefused as error:
+            raise Refusal(404, "error_404") from error
+        run = self.allowed_run("fetch", run_id)
+        if index < 0:
+            return self._fetch_all(run)
+        if index >= len(run.files):
+            raise Refusal(404, "error_404")
+        item = run.files[index]
+        return self._fetch_stored(run, index, item) if "file" in item else self._lead(run, index)
+
+    def _fetch_stored(self, run: Run, index: int, item: Mapping[str, Any]) -> Response:
+        stored = self._parts.files.find(item["file"])
+        if stored is None:
+            raise Refusal(410, "error_410")
+        try:
+            return delivery.respond(
+                replace(stored, name=item["name"]),
+                self._parts.storage,
+                request,
+                on_started=lambda: self._note_start(run, index, stored),
+                on_complete=lambda: self._note_complete(run, index, stored),
+                on_part=lambda spans: self._note_parts(run, index, stored, spans),
+                cache=run.cache,
+                accel=self._parts.settings.accel,
+            )
+        except FileGone as error:
+            # The row heals itself: the next click makes the file again.
+            self._parts.files.forget(stored.id)
+            raise Refusal(410, "error_410") from error
+
+    def _fetch_all(self, run: Run) -> Response:
+        found = self._parts.pictures.stored_files(run)
+        entries = [
+            replace(found[item["file"]], name=item["name"])
+            for item in run.files
+            if item.get("file") in found
+        ]
+        if not entries or len(entries) < len(run.files):
+            raise Refusal(410, "error_410")
+        try:
+            return delivery.stream_zip(
+                entries,
+                self._parts.pictures.archive_name(run),
+                self._parts.storage,
+                request,
+                on_started=lambda: self._note_all_started(run, entries),
+                on_complete=lambda: self._note_all(run, entries),
+            )
+        except FileGone as error:
+            raise Refusal(410, "error_410") from error
+
+    def _lead(self, run: Run, index: int) -> Response:
+        if request.method == "GET":
+            self._note_fetch(run, index, "downloaded")
+            self._parts.buttons.mark_downloaded(run.btn_uid)
+        response = redirect(run.files[index]["url"], 302)
+        response.headers["Cache-Control"] = "no-store"
+        return response  # type: ignore[return-value]
+
+    def _note_start(self, run: Run, index: int, stored: Stored) -> None:
+        if stored.size >= LARGE:
+            self._parts.files.mark_started(stored.id)
+            self._note_fetch(run, index, "started")
+
+    def _note_parts(self, run: Run, index: int, stored: Stored, spans: Spans) -> None:
+        if self._parts.runs.note_parts(run.id, index, spans, stored.size):
+            self._note_complete(run, index, stored)
+
+    def _note_complete(self, run: Run, index: int, stored: Stored) -> None:
+        if stored.downloaded_at and run.fetched.get(str(index)) == "downloaded":
+            return
+        self._parts.files.mark_downloaded(stored.id)
+        self._parts.buttons.mark_downloaded(run.btn_uid)
+        self._note_fetch(run, index, "downloaded")
+        self._parts.send(signals.file_downloaded, run=run, file=stored)
+
+    def _note_all_started(self, run: Run, entries: list[Stored]) -> None:
+        for index, stored in enumerate(entries):
+            self._note_start(run, index, stored)
+
+    def _note_all(self, run: Run, entries: list[Stored]) -> None:
+        for index, stored in enumerate(entries):
+            self._note_complete(run, index, stored)
+
+    def _note_fetch(self, run: Run, index: int, what: str) -> None:
+        if self._parts.runs.note_fetch(run.id, index, what):
+            self._parts.pulse.announce(run.id)
