@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from flask import (
@@ -46,11 +47,21 @@ def make_blueprint(parts: Parts, asks: Asks) -> tuple[Blueprint, Look]:
     blueprint.get("/runs/<token>", endpoint="run")(views.look)
     blueprint.post("/runs/<token>/cancel", endpoint="cancel")(views.cancel)
     blueprint.get("/center", endpoint="center")(views.list_runs)
-    blueprint.get("/files/<token>", endpoint="file")(Fetches(parts, asks).fetch)
+    blueprint.get("/files/<token>", endpoint="file")(_with_own_policy(Fetches(parts, asks).fetch))
     blueprint.register_error_handler(Refusal, views.refuse)
     blueprint.register_error_handler(RequestEntityTooLarge, views.refuse_large)
     blueprint.register_error_handler(Exception, views.refuse_broken)
     return blueprint, views.watched
+
+
+def _with_own_policy(view: Callable[..., Response]) -> Callable[..., Response]:
+    """Have Flask-Talisman leave a file the policy it is served with: that of pages is weaker."""
+
+    def own(token: str) -> Response:
+        return view(token)
+
+    own.talisman_view_options = {"content_security_policy": None}  # type: ignore[attr-defined]
+    return own
 
 
 class Views(Door):

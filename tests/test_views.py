@@ -855,6 +855,7 @@ def test_it_works_beside_talisman(tmp_path: Path):
     assert answer.data == b"nothing"
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
 
 
 def test_it_works_below_a_prefix(tmp_path: Path):
