@@ -10,6 +10,9 @@ from pathlib import Path
 
 from flask import Flask, Response, render_template_string, request, send_from_directory
 from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import FlaskForm
+from wtforms import IntegerField, RadioField, StringField
+from wtforms.validators import AnyOf, Regexp
 
 from flask_download_btn import DownloadBtnManager, DownloadError, File
 
@@ -181,6 +184,25 @@ def with_form(btn, number=0):
     return File(b"form", f"form {number}.txt")
 
 
+class OrderForm(FlaskForm):
+    year = IntegerField("Year", [AnyOf([2025, 2026], "There were no orders in that year.")])
+    kind = RadioField("Kind", choices=["new", "old"], default="new")
+    email = StringField("Email", [Regexp(".+@.+", message="Write an address.")])
+
+
+def check_order(response, btn):
+    form = OrderForm(response)
+    if form.kind.data == "old":
+        raise DownloadError("Not now.", fields={"kind": "No old ones.", "elsewhere": "Nor that."})
+    if not form.validate():
+        raise DownloadError("Please look at the form again.", fields=form.errors)
+
+
+@manager.button(text="Order", form=check_order)
+def order(btn):
+    return File(b"ordered", "order.txt")
+
+
 @manager.button(text="Send the other form", form=note_form, form_id="by-id")
 def by_id(btn):
     return File(b"by id", "by id.txt")
@@ -212,6 +234,14 @@ PAGE = """
 OUTSIDE = """
 <form id="by-id"><input name="who" aria-label="Who" value="by id"></form>
 <form><input name="who" aria-label="Who else" value="not this one"></form>
+"""
+
+ORDER = """
+<form id="order">{{ form.hidden_tag() }}<p>{{ form.year.label }} {{ form.year(required=False) }}</p>
+<p>{{ form.email.label }} {{ form.email() }} <span data-btn-error="email" hidden></span></p>
+{{ form.kind() }}{% set btn = download_btn("order") %}
+{{ btn.render_btn() }}{{ btn.render_progress() }}
+</form>
 """
 
 FORM = """
@@ -254,6 +284,12 @@ def center():
 def form():
     numbers = int(request.args.get("numbers", "1"))
     return page(extra=render_template_string(FORM, numbers=numbers))
+
+
+@app.get("/order")
+def order_page():
+    """Show a WTForms form."""
+    return page(extra=render_template_string(ORDER, form=OrderForm()))
 
 
 def manager_html():

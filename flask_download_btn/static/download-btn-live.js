@@ -8,6 +8,7 @@ const OVER = ["failed", "cancelled", "expired"];
 
 const links = new Map();
 const drawn = new WeakMap();
+const blamed = new WeakMap();
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const isFirst = (run) => new Promise((resolve) => {
   // Held while the files start, so that of all tabs that found the run one saves them.
@@ -314,9 +315,61 @@ export function draw(element, panel) {
   if (bar) drawBar(element, bar, memory);
   const list = panel?.querySelector("[data-btn-files]");
   if (list && memory.follower) drawFiles(element, list, memory);
+  const errors = element.snapshot?.errors;
+  if (errors && errors !== memory.errors) blame(element, (memory.errors = errors));
   const all = panel?.querySelector("[data-btn-zip]");
   const zip = element.snapshot?.zip;
   if (zip) aim(all, zip, element.flags.has("held"));
+}
+
+/** Take back what was said of a form's fields, or of one. */
+export function forgive(form, only) {
+  for (const [name, {fields, place}] of blamed.get(form) ?? []) {
+    if (only !== undefined && name !== only) continue;
+    if (place) place.hidden = true;
+    for (const field of fields) {
+      field.removeAttribute("aria-invalid");
+      field.classList.remove("is-invalid");
+      field.setCustomValidity("");
+    }
+  }
+}
+
+/* Say at each field what is wrong with it: in the page's own place for that, or as the browser does. */
+function blame(element, errors) {
+  const {form, snapshot} = element;
+  const all = new Map();
+  for (const [name, text] of Object.entries(errors)) {
+    const fields = [...(form?.elements ?? [])].filter((field) => field.name === name && field.willValidate);
+    const place = [...(form?.querySelectorAll("[data-btn-error]") ?? [])].find(({dataset}) => dataset.btnError === name);
+    if (fields.length || place) all.set(name, {fields, place, text});
+  }
+  for (const {fields, place, text} of all.values()) accuse(fields, place, text);
+  const rest = Object.keys(errors).filter((name) => !all.has(name)).map((name) => errors[name]);
+  if (rest.length) {
+    element.snapshot = {...snapshot, message: [snapshot.message, ...rest].filter(Boolean).join(" ")};
+    element.show("failed");
+  }
+  const first = [...(form?.elements ?? [])].find((field) => all.get(field.name)?.fields.includes(field));
+  if (!first) return;
+  first.focus();
+  first.reportValidity();
+  if (!blamed.has(form)) form.addEventListener("input", ({target}) => forgive(form, target.name));
+  blamed.set(form, all);
+}
+
+function accuse(fields, place, text) {
+  if (place) {
+    place.textContent = text;
+    place.hidden = false;
+    place.id ||= "download-btn-error-" + place.dataset.btnError;
+  }
+  for (const field of fields) {
+    field.setAttribute("aria-invalid", "true");
+    field.classList.add("is-invalid");
+    if (!place) field.setCustomValidity(text);
+    else if (!field.hasAttribute("aria-describedby")) field.setAttribute("aria-describedby", place.id);
+  }
 }
 
 function drawBar({state, snapshot}, bar, memory) {

@@ -105,6 +105,7 @@ class DownloadBtn extends HTMLElement {
   async start() {
     const {button, form} = this;
     if (this.isLive) return;
+    live?.forgive(form);
     if (form && !form.noValidate && !form.reportValidity()) return;
     if (!this.emit("start", true)) return;
     const body = new FormData(form ?? undefined);
@@ -112,12 +113,13 @@ class DownloadBtn extends HTMLElement {
     this.#leave();
     this.snapshot = null;
     this.show("submitting");
-    load();
+    const loading = load();
     const request = (this.#request = new AbortController());
     // An upload may take its time.
     const isUpload = [...body.values()].some(({size}) => size);
     const slow = setTimeout(() => isUpload || this.show("reconnecting"), 8000);
     const answer = await ask(this.dataset.start, {method: "POST", body, signal: request.signal});
+    await loading;
     clearTimeout(slow);
     if (request.signal.aborted) return;
     if (!answer?.picture) return this.fail(answer ? "garbled" : "offline", answer ?? {});
