@@ -29,9 +29,11 @@ class Buttons:
         # Built once: that costs more than what it asks for.
         self._of_uid = select(model).where(model.uid == bindparam("uid"))
         self._of_key = select(model).where(model.name_key == bindparam("key"))
-        # Built once: that costs more than what it asks for.
-        self._of_uid = select(model).where(model.uid == bindparam("uid"))
-        self._of_key = select(model).where(model.name_key == bindparam("key"))
+        table = self._table
+        self._revision = select(table.c.revision).where(table.c.uid == bindparam("uid"))
+        self._identity = select(table.c.uid, table.c.revision).where(
+            table.c.name_key == bindparam("key")
+        )
 
     @property
     def _table(self) -> Table:
@@ -99,9 +101,7 @@ class Buttons:
 
     def identity_of(self, key: str) -> tuple[str | None, str]:
         """Return a named button's uid, None if nobody has clicked it yet, and its revision."""
-        table = self._table
-        query = select(table.c.uid, table.c.revision).where(table.c.name_key == key)
-        row = self._database.read(lambda connection: connection.execute(query).first())
+        row = self._database.read(lambda c: c.execute(self._identity, {"key": key}).first())
         return (row.uid, row.revision) if row else (None, key[:32])
 
     def uids(self) -> Select[tuple[str]]:
@@ -110,8 +110,9 @@ class Buttons:
 
     def revision_of(self, uid: str) -> str | None:
         """Return what `clear_csrf` changes; None if the button is gone."""
-        query = select(self._table.c.revision).where(self._table.c.uid == uid)
-        return self._database.read(lambda c: c.execute(query).scalar_one_or_none())
+        return self._database.read(
+            lambda c: c.execute(self._revision, {"uid": uid}).scalar_one_or_none()
+        )
 
     def lock(self, connection: Connection, uid: str) -> list[Any]:
         """Have other runs of the button wait for the caller's transaction; return its downloads."""
