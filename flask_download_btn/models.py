@@ -144,12 +144,19 @@ class DownloadBtnMixin:
     cache: Mapped[str | None] = mapped_column(String(16))
     archive: Mapped[str | None] = mapped_column(String(255))
     restart: Mapped[bool] = mapped_column(Boolean)
+    stops_with_page: Mapped[bool] = mapped_column(Boolean)
     downloads: Mapped[Any] = mapped_column(Downloads())
     downloaded: Mapped[bool] = mapped_column(Boolean)
 
     _job: ClassVar[Job] = NO_JOB
     _defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"btn_text": "Download", "cache": "no-store", "downloaded": False, "restart": False}
+        {
+            "btn_text": "Download",
+            "cache": "no-store",
+            "downloaded": False,
+            "restart": False,
+            "stops_with_page": False,
+        }
     )
 
     def __init__(self, *, add: bool = True, **attributes: Any) -> None:

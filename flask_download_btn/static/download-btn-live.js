@@ -109,6 +109,10 @@ class Follower {
     for (const [target, name] of [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]]) {
       target.addEventListener(name, () => (this.#heardAt = 0), {signal});
     }
+    // Without this a run goes on when its page is closed, and is found again.
+    if (this.element.dataset.leave === "cancel") {
+      window.addEventListener("pagehide", () => navigator.sendBeacon(this.element.snapshot.cancel_url), {signal});
+    }
     if (this.resumed) this.#heardAt = 0;
     if (this.element.snapshot.state !== "ready") this.link.join(this);
     this.look();

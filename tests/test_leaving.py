@@ -1,0 +1,58 @@
+"""Test what becomes of a run whose page is closed: it goes on, unless its button says not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sites
+from playwright.sync_api import Page
+from processes import wait_until
+
+from flask_download_btn import File
+
+
+@pytest.fixture
+def gate() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def site(tmp_path: Path, gate: threading.Event) -> Iterator[sites.Site]:
+    with sites.site(tmp_path, declare=False) as site:
+
+        def waits(btn):
+            while not gate.wait(0.02):
+                yield
+            yield File(b"done", "done.txt")
+
+        site.manager.button("goes_on")(waits)
+        site.manager.button("stops", stops_with_page=True)(waits)
+        yield site
+        gate.set()
+
+
+def click_and_leave(page: Page, site: sites.Site, url: str, name: str) -> None:
+    page.goto(f"{url}/a-page-with/{name}")
+    page.expected_errors.append("404")  # type: ignore[attr-defined]  # it has no icon
+    page.locator("download-btn button[name]").click()
+    page.locator("download-btn[data-state=running]").wait_for()
+    wait_until(lambda: [run.state for run in site.runs()] == ["running"], "No run has begun")
+    page.goto("about:blank")
+
+
+def test_a_run_goes_on_when_its_page_is_closed(page: Page, site: sites.Site, gate: threading.Event):
+    with site.served() as url:
+        click_and_leave(page, site, url, "goes_on")
+        gate.set()
+
+        wait_until(lambda: [run.state for run in site.runs()] == ["ready"], "It did not go on")
+
+
+def test_a_button_may_stop_its_run_when_the_page_is_closed(page: Page, site: sites.Site):
+    with site.served() as url:
+        click_and_leave(page, site, url, "stops")
+
+        wait_until(lambda: [run.state for run in site.runs()] == ["cancelled"], "It goes on")
