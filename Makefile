@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
 
-.PHONY: help demo test test-all lint format bench lock clean environment machine
+.PHONY: help demo test test-all lint format bench screenshots lock clean environment machine
 
 help:
 	@echo "make demo      start the example app; its URL is on the last line (PORT=8000 chooses the port)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-all  run them with every Python from 3.10 to 3.13 that is installed"
 	@echo "make lint      check style and types; 'make format' mends what it can"
 	@echo "make bench     run the benchmarks"
+	@echo "make screenshots  take the pictures of the docs anew"
 	@echo "make lock      choose newer versions of everything that tests and demo use"
 	@echo "make clean     delete everything that was made here"
 
@@ -38,6 +39,10 @@ format: environment
 
 bench: environment machine
 	@for bench in bench/[a-z]*.py; do [ -e "$$bench" ] || continue; echo "== $$bench"; $(VENV)/bin/python $$bench || exit 1; done
+
+screenshots: environment machine
+	@mkdir -p docs/images
+	@SCREENSHOTS="$(CURDIR)/docs/images" $(VENV)/bin/python -m pytest tests/test_screenshots.py
 
 # Hosts of registries have no place in a lock: each machine has its own.
 COMPILE = UV_PYTHON_DOWNLOADS=never $(VENV)/bin/uv pip compile --quiet --upgrade --universal \
