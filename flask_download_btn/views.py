@@ -47,18 +47,22 @@ def make_blueprint(parts: Parts, asks: Asks) -> tuple[Blueprint, Look]:
     blueprint.get("/runs/<token>", endpoint="run")(views.look)
     blueprint.post("/runs/<token>/cancel", endpoint="cancel")(views.cancel)
     blueprint.get("/center", endpoint="center")(views.list_runs)
-    blueprint.get("/files/<token>", endpoint="file")(_with_own_policy(Fetches(parts, asks).fetch))
+    blueprint.get("/files/<token>", endpoint="file")(
+        _file_view(Fetches(parts, asks).fetch, views.in_words)
+    )
     blueprint.register_error_handler(Refusal, views.refuse)
     blueprint.register_error_handler(RequestEntityTooLarge, views.refuse_large)
     blueprint.register_error_handler(Exception, views.refuse_broken)
     return blueprint, views.watched
 
 
-def _with_own_policy(view: Callable[..., Response]) -> Callable[..., Response]:
+def _file_view(
+    view: Callable[..., Response], in_words: Callable[[Response], Response]
+) -> Callable[..., Response]:
     """Have Flask-Talisman leave a file the policy it is served with: that of pages is weaker."""
 
     def own(token: str) -> Response:
-        return view(token)
+        return in_words(view(token))
 
     own.talisman_view_options = {"content_security_policy": None}  # type: ignore[attr-defined]
     return own
@@ -178,6 +182,15 @@ class Views(Door):
         if refusal.retry_after:
             response.headers["Retry-After"] = str(refusal.retry_after)
         return _fresh(response)
+
+    def in_words(self, response: Response) -> Response:
+        """Say to a person what a file's answer says in headers alone."""
+        if response.status_code != 416:
+            return response
+        said = self.refuse(Refusal(416, "error_416"))
+        for header in ("Content-Range", "Accept-Ranges"):
+            said.headers[header] = response.headers[header]
+        return said
 
     def refuse_large(self, error: RequestEntityTooLarge) -> Response:
         return self.refuse(Refusal(413, "error_413"))

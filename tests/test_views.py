@@ -1060,3 +1060,18 @@ def test_no_token_and_no_form_is_in_the_log(
 
     for secret in (token, picture["run"], "4111-1111"):
         assert secret not in caplog.text
+
+
+def test_a_person_reads_that_a_file_has_no_such_part_and_a_script_too(tmp_path: Path):
+    with sites.site(tmp_path) as site:
+        visitor = site.visitor()
+        file = visitor.click(site.button(makes)).snapshot["files"][0]
+        beyond = {"Range": "bytes=1000000-"}
+
+        page = visitor.client.get(file["url"], headers={**beyond, "Accept": "text/html"})
+        script = visitor.client.get(file["url"], headers={**beyond, **sites.JSON})
+
+    assert (page.status_code, script.status_code) == (416, 416)
+    assert "The file has no such part" in page.text
+    assert script.get_json()["message"].startswith("The file has no such part")
+    assert page.headers["Content-Range"] == "bytes */7"
