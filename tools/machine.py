@@ -1,4 +1,4 @@
-"""Install what the tests start and no Python package brings: a browser and three servers."""
+"""Install what the tests start and no Python package brings: browsers and servers."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ def has_browser() -> bool:
     return bool(os.environ.get("CHROMIUM")) or any(map(shutil.which, names))
 
 
+def has_firefox() -> bool:
+    return any(map(shutil.which, ("firefox-esr", "firefox")))
+
+
+def has_webkit() -> bool:
+    return shutil.which("WebKitWebDriver") is not None
+
+
+def has_screen() -> bool:
+    return shutil.which("Xvfb") is not None
+
+
 def has_redis() -> bool:
     return shutil.which("redis-server") is not None
 
@@ -40,6 +52,10 @@ def has_nginx() -> bool:
 
 NEEDED = {
     "chromium": has_browser,
+    "firefox-esr": has_firefox,
+    "webkit2gtk-driver": has_webkit,
+    # WebKit has no headless mode.
+    "xvfb": has_screen,
     "redis-server": has_redis,
     "postgresql": has_postgres,
     "nginx-light": has_nginx,
