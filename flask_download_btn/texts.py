@@ -19,6 +19,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "ready": "Ready: {files_text}",
         "held": "Your browser did not save everything by itself. Save the rest here:",
         "elsewhere": "Ready. Another site keeps what follows; open it here:",
+        "framed": "The page around this one may forbid saving. If a link does nothing, open the"
+        " files in a tab of their own.",
         "saving": "Saving {files_text}…",
         "saved": "Saved {files_text}",
         "nothing": "There is no file to save.",
@@ -31,6 +33,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "retry": "Try again",
         "renew": "Make them again",
         "save_again": "Save again",
+        "open_tab": "Open in a new tab",
         "save_all": "Download all ({zip_text})",
         "file_saved": "saved",
         "file_saving": "saving…",

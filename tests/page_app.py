@@ -11,6 +11,7 @@ from pathlib import Path
 from flask import Flask, Response, render_template_string, request, send_from_directory
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import FlaskForm
+from markupsafe import escape
 from wtforms import IntegerField, RadioField, StringField
 from wtforms.validators import AnyOf, Regexp
 
@@ -312,6 +313,14 @@ def page(buttons=(), extra=""):
         else "default-src 'self'"
     )
     return Response(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+
+
+@app.get("/framed")
+def framed():
+    """Show a button in a frame: `/framed?sandbox=allow-scripts`."""
+    sandbox = escape(request.args["sandbox"])
+    frame = f"<iframe sandbox='{sandbox}' src='{PREFIX}/?b=one' width=600 height=300></iframe>"
+    return f"<title>Framed</title><link rel=icon href={PREFIX}/icon.svg>{frame}"
 
 
 @app.get("/page.css")

@@ -376,6 +376,38 @@ def test_a_second_click_asks_the_server_again_about_the_same_fields(page: Page, 
         wait_for(page, "failed")
 
 
+# -- in a frame ----------------------------------------------------------------------------------
+
+SANDBOX = "allow-scripts%20allow-same-origin%20allow-forms%20allow-downloads"
+
+
+def test_in_a_frame_a_click_saves_the_file(page: Page, site: Site, tmp_path: Path) -> None:
+    page.goto(site.address(path="/framed", sandbox=SANDBOX))
+    with page.expect_download() as saving:
+        page.frame_locator("iframe").locator(BUTTON).click()
+    assert saved(saving.value, tmp_path) == ("orders.csv", b"a,b\n1,2\n")
+
+
+def test_a_frame_that_may_not_save_says_so_and_leads_to_a_page_that_may(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    sandbox = SANDBOX.replace("allow-downloads", "allow-popups%20allow-popups-to-escape-sandbox")
+    page.goto(site.address(path="/framed", sandbox=sandbox))
+    page.expected_errors.append("favicon")  # type: ignore[attr-defined]
+    frame = page.frame_locator("iframe")
+    frame.locator(BUTTON).click()
+    note = frame.locator(".download-btn-note")
+    expect(note).to_contain_text("The page around this one may forbid saving.", timeout=15_000)
+    expect(frame.get_by_role("link", name="orders.csv")).to_be_visible()
+    with page.context.expect_page() as opening:
+        frame.get_by_role("link", name="Open in a new tab").click()
+    with opening.value.expect_download() as saving:
+        opening.value.get_by_role("link", name="orders.csv").click()
+    assert saved(saving.value, tmp_path) == ("orders.csv", b"a,b\n1,2\n")
+    element = frame.locator("download-btn")
+    expect(element).to_have_attribute("data-state", "done", timeout=15_000)
+
+
 # -- failures ------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ const isFirst = (run) => new Promise((resolve) => {
   else resolve(true);
 });
 const isWeb = (url) => /^https?:$/.test(new URL(url, location).protocol);
+const isHeld = ({flags}) => flags.has("held") || flags.has("framed");
 const isForeign = (url) => new URL(url, location).origin !== location.origin;
 
 /** One socket for all buttons of a page; it closes soon after nobody follows a run. */
@@ -204,11 +205,12 @@ class Follower {
     const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
     const isLate = performance.now() - this.#pressedAt > HELD_AFTER;
     // An archive is told of only when it is complete.
-    const isHeld = isLate && !element.snapshot.zip?.only && pending.some((file) => !this.isElsewhere(file) && !file.started);
+    const isMissing = isLate && !element.snapshot.zip?.only && pending.some((file) => !this.isElsewhere(file) && !file.started);
     if (!pending.length) this.#end();
-    else if (isHeld) this.#offer("held");
+    // A frame may be forbidden to save anything, and is not told.
+    else if (isMissing) this.#offer(window === top ? "held" : "framed");
     else if (pending.every((file) => this.isElsewhere(file))) this.#offer("elsewhere");
-    else if (element.flags.has("held")) element.show("saving");
+    else if (isHeld(element)) element.show("saving");
   }
 
   #offer(flag) {
@@ -323,7 +325,9 @@ export function draw(element, panel) {
   if (errors && errors !== memory.errors) blame(element, (memory.errors = errors));
   const all = panel?.querySelector("[data-btn-zip]");
   const zip = element.snapshot?.zip;
-  if (zip) aim(all, zip, element.flags.has("held"));
+  if (zip) aim(all, zip, isHeld(element));
+  const page = panel?.querySelector("[data-btn-page]");
+  if (page && element.snapshot?.url) page.href = element.snapshot.url;
 }
 
 /** Take back what was said of a form's fields, or of one. */
@@ -417,7 +421,7 @@ function drawFiles(element, list, memory) {
     const row = list.children[index + 1];
     const fields = {name: file.name, size_text: file.size_text, type: file.type};
     follower.fill(row.querySelectorAll("[data-btn-when], [data-btn-words]"), [follower.stateOf(file)], fields, element.button);
-    const isAway = element.flags.has("held") || follower.isElsewhere(file);
+    const isAway = isHeld(element) || follower.isElsewhere(file);
     aim(row.querySelector("[data-btn-link]"), file, isAway);
   });
 }

@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Fertig: {files_text}",
     "held": "Ihr Browser hat nicht alles von selbst gespeichert. Speichern Sie den Rest hier:",
     "elsewhere": "Fertig. Das Folgende liegt bei einer anderen Website; öffnen Sie es hier:",
+    "framed": "Die Seite ringsum verbietet womöglich das Speichern. Wenn ein Link nichts"
+    " bewirkt, öffnen Sie die Dateien in einem eigenen Tab.",
     "saving": "{files_text} wird gespeichert…",
     "saved": "Gespeichert: {files_text}",
     "nothing": "Es gibt keine Datei zu speichern.",
@@ -24,6 +26,7 @@ TEXTS = {
     "retry": "Erneut versuchen",
     "renew": "Neu erstellen",
     "save_again": "Nochmals speichern",
+    "open_tab": "In neuem Tab öffnen",
     "save_all": "Alle herunterladen ({zip_text})",
     "file_saved": "gespeichert",
     "file_saving": "wird gespeichert…",

@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Listo: {files_text}",
     "held": "Su navegador no lo ha guardado todo por sí mismo. Guarde el resto aquí:",
     "elsewhere": "Listo. Lo siguiente está en otro sitio; ábralo aquí:",
+    "framed": "Es posible que la página que rodea a esta no permita guardar. Si un enlace no"
+    " hace nada, abra los archivos en una pestaña aparte.",
     "saving": "Guardando {files_text}…",
     "saved": "Guardado: {files_text}",
     "nothing": "No hay ningún archivo que guardar.",
@@ -24,6 +26,7 @@ TEXTS = {
     "retry": "Reintentar",
     "renew": "Crearlos de nuevo",
     "save_again": "Guardar de nuevo",
+    "open_tab": "Abrir en una pestaña nueva",
     "save_all": "Descargar todo ({zip_text})",
     "file_saved": "guardado",
     "file_saving": "guardando…",

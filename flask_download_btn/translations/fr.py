@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Prêt : {files_text}",
     "held": "Votre navigateur n’a pas tout enregistré de lui-même. Enregistrez le reste ici :",
     "elsewhere": "Prêt. La suite se trouve sur un autre site ; ouvrez-la ici :",
+    "framed": "La page qui entoure celle-ci interdit peut-être d’enregistrer. Si un lien ne fait"
+    " rien, ouvrez les fichiers dans un onglet à part.",
     "saving": "Enregistrement de {files_text}…",
     "saved": "Enregistré : {files_text}",
     "nothing": "Il n’y a aucun fichier à enregistrer.",
@@ -24,6 +26,7 @@ TEXTS = {
     "retry": "Réessayer",
     "renew": "Les recréer",
     "save_again": "Enregistrer à nouveau",
+    "open_tab": "Ouvrir dans un nouvel onglet",
     "save_all": "Tout télécharger ({zip_text})",
     "file_saved": "enregistré",
     "file_saving": "enregistrement…",

@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Pronto: {files_text}",
     "held": "Il browser non ha salvato tutto da sé. Salvi il resto qui:",
     "elsewhere": "Pronto. Quanto segue si trova su un altro sito; lo apra qui:",
+    "framed": "La pagina che contiene questa potrebbe vietare di salvare. Se un link non fa"
+    " nulla, apra i file in una scheda a parte.",
     "saving": "Salvataggio di {files_text}…",
     "saved": "Salvato: {files_text}",
     "nothing": "Non c’è alcun file da salvare.",
@@ -24,6 +26,7 @@ TEXTS = {
     "retry": "Riprova",
     "renew": "Crearli di nuovo",
     "save_again": "Salva di nuovo",
+    "open_tab": "Apri in una nuova scheda",
     "save_all": "Scarica tutto ({zip_text})",
     "file_saved": "salvato",
     "file_saving": "salvataggio…",
