@@ -7,7 +7,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Float, create_engine, event
@@ -88,6 +89,7 @@ class Database:
         """Take what gives the app's engine; ours is made after it, anew in each process."""
         self._get_engine = get_engine
         self._own: Engine | None = None
+        self._inherited: Engine | None = None
         self._forget_process()
 
     @property
@@ -107,7 +109,8 @@ class Database:
 
     def _forget_process(self) -> None:
         self._pid = os.getpid()
-        self._own = None
+        # Kept, but never used: closing them here would end them for the process they belong to.
+        self._inherited, self._own = self._own, None
         self._making = threading.Lock()
         # SQLite has one writer at a time, and to queue here costs microseconds.
         self._one_writer = threading.Lock()
@@ -120,8 +123,23 @@ class Database:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _wait_outside)
         # Who closes the app's connections means all of them.
-        event.listen(given, "engine_disposed", lambda _: engine.dispose())
+        event.listen(given, "engine_disposed", lambda _: self._let_go(engine))
         return engine
+
+    def _let_go(self, engine: Engine) -> None:
+        if self._own is engine:
+            self._own = None
+        engine.dispose()
+
+    @contextmanager
+    def _lent(self) -> Iterator[Engine]:
+        engine = self.engine
+        try:
+            yield engine
+        finally:
+            if self._own is not engine and not isinstance(engine.pool, StaticPool):
+                # It was let go of meanwhile, and has just got a connection back.
+                engine.dispose()
 
     def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
         """Run `work` in one transaction, again and again while the database is locked or away."""
@@ -146,16 +164,16 @@ class Database:
             pause = min(pause * 2, 0.5)
 
     def _write_once(self, work: Callable[[Connection], T]) -> T:
-        engine = self.engine
-        if engine.dialect.name != "sqlite":
-            with engine.begin() as connection:
+        with self._lent() as engine:
+            if engine.dialect.name != "sqlite":
+                with engine.begin() as connection:
+                    return work(connection)
+            with self._one_writer, engine.begin() as connection:
+                self._begin_immediate(connection)
                 return work(connection)
-        with self._one_writer, engine.begin() as connection:
-            self._begin_immediate(connection)
-            return work(connection)
 
     def _read_once(self, work: Callable[[Connection], T]) -> T:
-        with self.engine.connect() as connection:
+        with self._lent() as engine, engine.connect() as connection:
             return work(connection)
 
     def _begin_immediate(self, connection: Connection) -> None:

@@ -197,8 +197,12 @@ class Files:
             opening = self.storage.writer(key, name=file.name, mimetype=file.mimetype)
             with _opened(opening, file.name) as sink:
                 writer = FileWriter(sink, file.name, allow, check)
-                yield writer
-                writer.finish()
+                try:
+                    yield writer
+                    writer.finish()
+                except BaseException:
+                    writer.abandon()
+                    raise
             writer.stored = Stored(
                 id=secrets.token_hex(16),
                 key=key,
@@ -490,6 +494,10 @@ class FileWriter(io.BufferedIOBase):
         self.flush()
         if self._failure:
             raise self._failure
+
+    def abandon(self) -> None:
+        """Forget what was gathered: nobody will write it, not even the garbage collector."""
+        self._waiting.clear()
 
     @property
     def checksum(self) -> str:
