@@ -12,6 +12,7 @@ from flask import Flask, Response, render_template_string, request, send_from_di
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import FlaskForm
 from markupsafe import escape
+from werkzeug.middleware.proxy_fix import ProxyFix
 from wtforms import IntegerField, RadioField, StringField
 from wtforms.validators import AnyOf, Regexp
 
@@ -44,6 +45,10 @@ if "NO_SOCKET" in os.environ:
         return with_socket(environ, start_response)
 
     app.wsgi_app = without_socket
+
+if "PROXY_FIX" in os.environ:
+    app.config.update(SESSION_COOKIE_SECURE=True, SESSION_COOKIE_SAMESITE="Strict")
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1)
 
 gates: dict[str, threading.Event] = defaultdict(threading.Event)
 calls: Counter[str] = Counter()
