@@ -25,10 +25,10 @@ RECORD = """
     const note = (list, value) => { if (list.at(-1) !== value) list.push(value); };
     const look = () => {
       const element = document.querySelector("download-btn");
-      if (!element) return;
+      const progress = document.querySelector(".download-btn-progress");
+      if (!element || !progress) return;
       note(seen.states, element.dataset.state);
       note(seen.said, element.querySelector("[data-btn-live]").textContent);
-      const progress = document.querySelector(".download-btn-progress");
       note(seen.texts, progress.querySelector(".download-btn-text").innerText.trim());
       note(seen.widths, progress.querySelector("[data-btn-fill]").style.width);
     };
