@@ -31,6 +31,9 @@ T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds for which a fact is tried again before the database counts as lost."""
 
+CLOSING = 5.0
+"""Seconds for which we keep no connection after the app has closed all of its own."""
+
 MISSING = re.compile(
     # SQLite, PostgreSQL, MySQL
     r"no such (table|column)|has no column|(relation|column) .+ does not exist"
@@ -90,6 +93,7 @@ class Database:
         self._get_engine = get_engine
         self._own: Engine | None = None
         self._inherited: Engine | None = None
+        self._let_go_at = -CLOSING
         self._forget_process()
 
     @property
@@ -127,8 +131,7 @@ class Database:
         return engine
 
     def _let_go(self, engine: Engine) -> None:
-        if self._own is engine:
-            self._own = None
+        self._let_go_at = time.monotonic()
         engine.dispose()
 
     @contextmanager
@@ -137,8 +140,8 @@ class Database:
         try:
             yield engine
         finally:
-            if self._own is not engine and not isinstance(engine.pool, StaticPool):
-                # It was let go of meanwhile, and has just got a connection back.
+            if time.monotonic() - self._let_go_at < CLOSING:
+                # The app is closing; a run or a heartbeat that came late keeps nothing open.
                 engine.dispose()
 
     def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
