@@ -90,12 +90,12 @@ def test_nothing_is_saved_until_a_link_is_used(
     site.open_gate(gate)
     link = runs(page).get_by_role("link", name="half.csv")
     expect(link).to_be_visible()
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(1500)
     assert not downloads
     with page.expect_download() as saving:
         link.click()
     assert saved(saving.value, tmp_path) == ("half.csv", b"half")
-    expect(runs(page)).to_contain_text("saved", timeout=10_000)
+    expect(runs(page)).to_contain_text("saved")
 
 
 def test_several_files_are_listed_and_come_as_one_archive(page: Page, site: Site) -> None:
@@ -155,7 +155,7 @@ def test_a_list_that_nothing_happens_in_asks_seldom(page: Page, site: Site, gate
     expect(runs(page).first).to_contain_text("42%")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.wait_for_timeout(5500)
+    page.wait_for_timeout(3500)
     assert len([url for url in asked if "/center" in url]) <= 2
     # What has ended is not asked about, and of what lives a socket tells.
     assert len([url for url in asked if "/runs/" in url]) <= 4

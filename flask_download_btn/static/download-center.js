@@ -19,6 +19,7 @@ class DownloadCenter extends HTMLElement {
     this.addEventListener("download-btn-ready", (event) => event.preventDefault(), {signal});
     this.addEventListener("focusin", ({target}) => (this.#focused = target.closest("[data-run]")), {signal});
     document.addEventListener("download-btn-change", (event) => this.#learn(event), {signal});
+    this.addEventListener("click", ({target}) => target.closest("a") && this.#askSoon(WHEN_TOLD), {signal});
     document.addEventListener("visibilitychange", () => this.refresh(), {signal});
     this.#timer = setInterval(() => this.refresh(), EVERY);
     this.#offerNotice();
@@ -90,7 +91,11 @@ class DownloadCenter extends HTMLElement {
     if (!detail?.run || this.#told.get(target) === news) return;
     this.#told.set(target, news);
     // An announcement would be cut off with the item that makes it.
-    this.#soon ||= setTimeout(() => this.refresh((this.#soon = 0)), isOurs ? WHEN_TOLD : SOON);
+    this.#askSoon(isOurs ? WHEN_TOLD : SOON);
+  }
+
+  #askSoon(delay) {
+    this.#soon ||= setTimeout(() => this.refresh((this.#soon = 0)), delay);
   }
 
   /* A button that goes away, as Cancel does, leaves the focus to its run. */
