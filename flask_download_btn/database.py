@@ -137,12 +137,14 @@ class Database:
     @contextmanager
     def _lent(self) -> Iterator[Engine]:
         engine = self.engine
+        pool = engine.pool
         try:
             yield engine
         finally:
             if time.monotonic() - self._let_go_at < CLOSING:
-                # The app is closing; a run or a heartbeat that came late keeps nothing open.
-                engine.dispose()
+                # The app is closing; a run or a heartbeat that came late keeps nothing open. Its
+                # connection went back to the pool that it came from.
+                pool.dispose()
 
     def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
         """Run `work` in one transaction, again and again while the database is locked or away."""
