@@ -284,6 +284,8 @@ class Parts:
 
     def send(self, signal: NamedSignal, **what: Any) -> None:
         """Send a signal; a receiver that fails harms no run."""
+        if not signal.receivers:
+            return
         try:
             with self.app.app_context():
                 signal.send(self.app, **what)
