@@ -92,6 +92,25 @@ class Pace:
         return (now - began_at) * (100.0 - percent) / gained
 
 
+class Burst:
+    """Lets so many changes of stage pass at once, and then one for each interval."""
+
+    __slots__ = ("_at", "_left")
+
+    def __init__(self) -> None:
+        self._left = float(STAGE_BURST)
+        self._at = monotonic()
+
+    def spend(self, now: float) -> bool:
+        """Tell whether one more may pass."""
+        self._left = min(STAGE_BURST, self._left + (now - self._at) / INTERVAL)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
 class Meter:
     """The latest progress of one run: written by its function, read by whoever tells the page.
 
@@ -99,7 +118,7 @@ class Meter:
     `INTERVAL` does it call `on_tick`, which tells, and raises `RunCancelled` where one is wanted.
     """
 
-    __slots__ = ("_budget", "_budget_at", "due", "on_tick", "percent", "stage", "stage_no")
+    __slots__ = ("_burst", "due", "on_tick", "percent", "stage", "stage_no")
 
     def __init__(self, on_tick: Callable[[], None] = lambda: None) -> None:
         self.on_tick = on_tick
@@ -107,8 +126,7 @@ class Meter:
         self.stage_no = 0
         self.percent: Any = None
         self.due = 0.0
-        self._budget = float(STAGE_BURST)
-        self._budget_at = monotonic()
+        self._burst = Burst()
 
     def reset(self, stage: str = "", percent: Any = None) -> Progress:
         """Begin a stage."""
@@ -164,12 +182,7 @@ class Meter:
 
     def _tell_stage(self) -> None:
         now = monotonic()
-        self._budget = min(STAGE_BURST, self._budget + (now - self._budget_at) / INTERVAL)
-        self._budget_at = now
-        if self._budget >= 1.0:
-            self._budget -= 1.0
-            self.tick()
-        elif now >= self.due:
+        if self._burst.spend(now) or now >= self.due:
             self.tick()
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .lives import Live, Lives
 from .pictures import Pictures
-from .progress import INTERVAL, STAGE_BURST
+from .progress import INTERVAL, Burst
 from .protocols import Publisher
 from .runs import Run, Runs
 
@@ -140,7 +140,7 @@ class Pulse:
     def _patience(self) -> float:
         """Return how long nothing is due: a run that begins wakes the pulse itself."""
         rhythm = self._rhythm
-        return rhythm.look if len(self._lives) else min(rhythm.heartbeat, rhythm.reap or 10.0)
+        return rhythm.look if len(self._lives) else min(rhythm.heartbeat, rhythm.reap)
 
     def _tell_all(self) -> None:
         while self._ended:
@@ -254,8 +254,7 @@ class Teller:
         self._live = live
         self._last: tuple[Any, ...] = ()
         self._due = 0.0
-        self._stages_left = float(STAGE_BURST)
-        self._at = time.monotonic()
+        self._burst = Burst()
         self.has_news_later = False
 
     def tell(self, publisher: Publisher, pictures: Pictures) -> None:
@@ -276,9 +275,4 @@ class Teller:
     def _may_tell_stage(self, seen: tuple[Any, ...], now: float) -> bool:
         if self._last[:1] == seen[:1]:
             return False
-        self._stages_left = min(STAGE_BURST, self._stages_left + (now - self._at) / INTERVAL)
-        self._at = now
-        if self._stages_left < 1.0:
-            return False
-        self._stages_left -= 1.0
-        return True
+        return self._burst.spend(now)
