@@ -47,9 +47,7 @@ TEXTS = {
     "lost": "Der Server wurde unterbrochen. Bitte versuchen Sie es erneut.",
     "button_gone": "Diese Schaltfläche gibt es nicht mehr. Laden Sie die Seite neu.",
     "stale_page": "Diese Seite ist zu alt. Laden Sie sie neu und versuchen Sie es noch einmal.",
-    "not_allowed": "Sie dürfen diesen Download nicht starten.",
     "too_many": "Es laufen zu viele Ihrer Downloads. Warten Sie, bis einer beendet ist.",
-    "restarting": "Der Server startet neu. Bitte versuchen Sie es in einer Minute erneut.",
     "unavailable": (
         "Der Server kann das jetzt nicht starten. Bitte versuchen Sie es in einer Minute erneut."
     ),

@@ -43,9 +43,7 @@ TEXTS = {
     "lost": "Le serveur a été interrompu. Veuillez réessayer.",
     "button_gone": "Ce bouton n’existe plus. Rechargez la page.",
     "stale_page": "Cette page est trop ancienne. Rechargez-la, puis réessayez.",
-    "not_allowed": "Vous ne pouvez pas lancer ce téléchargement.",
     "too_many": "Trop de vos téléchargements sont en cours. Attendez que l’un d’eux soit terminé.",
-    "restarting": "Le serveur redémarre. Veuillez réessayer dans une minute.",
     "unavailable": (
         "Le serveur ne peut pas lancer ceci maintenant. Veuillez réessayer dans une minute."
     ),
