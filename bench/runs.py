@@ -87,6 +87,9 @@ def measure(mode: str, url: str, folder: Path, options: argparse.Namespace) -> N
         for name, start in (("clicks", by_clicks), ("runner", by_runner)):
             rounds = [one_round(engine, server, start, options) for _ in range(options.rounds)]
             print_figures(f"{mode} {engine.dialect.name} {name}", rounds, TARGETS[mode])
+        bare = [asyncio.run(bare_job(server.url, options.runs)) for _ in range(options.rounds)]
+        print(f"{mode} the bare job".ljust(28), f"best {min(bare):.2f} s,", end=" ")
+        print(f"median {statistics.median(bare):.2f} s", flush=True)
     finally:
         engine.dispose()
         server.kill()
@@ -142,6 +145,12 @@ def print_figures(name: str, rounds: list[Figures], target: float) -> None:
     failures = sum(figures.failures for figures in rounds)
     verdict = "met" if min(seconds) <= target and not failures else "MISSED"
     print(f"{text}, failures {failures}  (target {target} s: {verdict})", flush=True)
+
+
+async def bare_job(url: str, runs: int) -> float:
+    visitor = Visitor(url)
+    await visitor.connect()
+    return float(json.loads(await visitor.ask("POST", f"/bare/{runs}"))["seconds"])
 
 
 async def by_runner(url: str, runs: int) -> tuple[float, list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -62,6 +63,25 @@ def start(number: int) -> Any:
     for run in made:
         parts.runner.start(run.id)
     return jsonify(started_at=started_at)
+
+
+@app.post("/bare/<int:number>")
+def bare(number: int) -> Any:
+    """Do the bare job so many times at once: what is left is what runs cost."""
+    started_at, left = time.time(), [None] * number
+    ended = threading.Event()
+
+    def job() -> None:
+        for _ in range(REPORTS):
+            time.sleep(PAUSE)
+        left.pop()
+        if not left:
+            ended.set()
+
+    for _ in range(number):
+        manager.socketio.start_background_task(job)
+    ended.wait()
+    return jsonify(seconds=time.time() - started_at)
 
 
 def click_of(parts: Any, place: int) -> Click:
