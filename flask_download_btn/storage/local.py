@@ -115,9 +115,13 @@ class LocalStorage:
         return self.root / key[:2] / key[2:4] / key
 
     def _make_folders(self, place: Path) -> None:
-        self.root.mkdir(mode=self._folder_mode, parents=True, exist_ok=True)
-        place.parent.parent.mkdir(mode=self._folder_mode, exist_ok=True)
-        place.parent.mkdir(mode=self._folder_mode, exist_ok=True)
+        folder = place.parent
+        try:
+            folder.mkdir(mode=self._folder_mode, exist_ok=True)
+        except FileNotFoundError:
+            self.root.mkdir(mode=self._folder_mode, parents=True, exist_ok=True)
+            folder.parent.mkdir(mode=self._folder_mode, exist_ok=True)
+            folder.mkdir(mode=self._folder_mode, exist_ok=True)
 
     def _refuse_links(self, place: Path) -> None:
         # The last part of a path is guarded by O_NOFOLLOW. These two stand above it.
