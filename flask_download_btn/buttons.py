@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, inspect, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
 from .database import Database
 
 NO_FUNCTIONS: dict[str, Any] = {"create_file_functions": (), "handle_form_functions": ()}
 """What a named button has in the database: its functions are in the code."""
+
+Facts = dict[str, Any]
+
+FACTS = (
+    "uid",
+    "name",
+    "name_key",
+    "arguments",
+    "revision",
+    "btn_text",
+    "callback",
+    "download_msg",
+    "archive",
+    "cache",
+    "restart",
+    "downloads",
+    "downloaded",
+)
+"""What is read of a button before its functions are called."""
 
 
 class Buttons:
@@ -34,6 +53,11 @@ class Buttons:
         self._identity = select(table.c.uid, table.c.revision).where(
             table.c.name_key == bindparam("key")
         )
+        self._mapper = inspect(model)
+        self._facts = _facts_of(self._mapper)
+        self._facts_of = select(*self._facts.values()).where(
+            table.c.uid.in_(bindparam("uids", expanding=True))
+        )
 
     @property
     def _table(self) -> Table:
@@ -43,6 +67,32 @@ class Buttons:
         """Load a button in the app's session."""
         found = self._db.session.execute(self._of_uid, {"uid": uid})
         return found.scalar_one_or_none()
+
+    def facts_of(self, uids: Iterable[str]) -> dict[str, Facts]:
+        """Read what runs need to know of their buttons, by uid, on a connection of our own."""
+        parameters = {"uids": sorted(uids)}
+        rows = self._database.read(lambda c: c.execute(self._facts_of, parameters).all())
+        found = [dict(zip(self._facts, row, strict=True)) for row in rows]
+        return {facts["uid"]: facts for facts in found}
+
+    def put_in_session(self, facts: Facts) -> Any:
+        """Make a button of its facts, for a function that may compute for an hour.
+
+        The app's session has it then, and holds no connection. What else its row has is loaded when
+        it is first asked for.
+        """
+        if self._mapper.polymorphic_map or self._mapper.inherits:
+            # Only the session knows of which class a row is, and in which tables it lies.
+            with self.connection_given_back():
+                return self.find(facts["uid"])
+        btn = self._mapper.class_manager.new_instance()
+        for name, value in facts.items():
+            set_committed_value(btn, name, value)
+        # An event that a value set so does not fire has a list watched for changes inside it.
+        btn.downloads = facts["downloads"]
+        make_transient_to_detached(btn)
+        self._db.session.add(btn)
+        return btn
 
     @contextmanager
     def connection_given_back(self) -> Iterator[None]:
@@ -134,6 +184,13 @@ class Buttons:
             .values(downloaded=True)
         )
         self._database.write(lambda connection: connection.execute(statement))
+
+
+def _facts_of(mapper: Any) -> dict[str, Any]:
+    """Return the columns that a run needs, by their attributes: how a button looks is not one."""
+    keys = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
+    names = sorted(keys.union(FACTS))
+    return {name: mapper.columns[name] for name in names}
 
 
 def name_key(name: str, arguments: str) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import object_session
 
 from . import runs
-from .buttons import Buttons
+from .buttons import Buttons, Facts
 from .database import Database
 from .errors import DownloadError, RunCancelled, RunLost
 from .files import Files
@@ -25,6 +25,17 @@ from .words import Words
 from .work import Handover, Work
 
 logger = logging.getLogger(__name__)
+
+
+class Claim(NamedTuple):
+    """A run that is this process's, and what is known of its button; None if it is gone."""
+
+    run: Run
+    facts: Facts | None
+
+    @property
+    def id(self) -> str:
+        return self.run.id
 
 
 class Engine:
@@ -68,12 +79,21 @@ class Engine:
 
     def carry_out(self, run_id: str) -> None:
         """Carry a queued run out, from its claim to its end; nothing if somebody else has it."""
-        run = self._runs.claim(run_id)
-        if run is None:
-            return
+        for claim in self.claim([run_id]):
+            self.carry_out_claimed(claim)
+
+    def claim(self, run_ids: Sequence[str]) -> list[Claim]:
+        """Take those of these queued runs that nobody else has."""
+        claimed = self._runs.claim(run_ids)
+        facts = self._buttons.facts_of({run.btn_uid for run in claimed}) if claimed else {}
+        return [Claim(run, facts.get(run.btn_uid)) for run in claimed]
+
+    def carry_out_claimed(self, claim: Claim) -> None:
+        """Carry a run out that is this process's."""
+        run = claim.run
         with self._lives.entered(Live(run, self._on_tick, self._time_limit)) as live:
-            ended = self._carry_out(live)
-        self._lives.tell_ended(run_id)
+            ended = self._carry_out(live, claim.facts)
+        self._lives.tell_ended(run.id)
         if ended:
             self._on_end(ended)
 
@@ -108,13 +128,13 @@ class Engine:
         if run:
             self._on_end(run)
 
-    def _carry_out(self, live: Live) -> Run | None:
+    def _carry_out(self, live: Live, facts: Facts | None) -> Run | None:
         run = live.run
         with self._context(run):
             self._on_start(run)
             work = Work(live, self._files, self._in_thread)
             try:
-                return self._finish(work)
+                return self._finish(work, facts)
             except RunLost:
                 logger.warning(
                     "Run %s is no longer this process's; what it made is deleted.", run.id
@@ -124,8 +144,8 @@ class Engine:
             finally:
                 self._forget_session()
 
-    def _finish(self, work: Work) -> Run:
-        outcome = self._outcome(work)
+    def _finish(self, work: Work, facts: Facts | None) -> Run:
+        outcome = self._outcome(work, facts)
         # What the app's session still holds open would lock our own write out.
         self._forget_session()
         ended = None if work.live.is_lost else self._commit(work, outcome)
@@ -136,12 +156,14 @@ class Engine:
     def _commit(self, work: Work, outcome: Outcome) -> Run | None:
         run, seq = work.run, work.live.last_seq()
         twins: dict[str, str] = {}
+        ended = outcome
 
         def write(connection: Connection) -> bool:
-            twins.clear()
+            nonlocal twins, ended
             if outcome.state == runs.READY:
-                twins.update(self._shelf.twins(connection, work))
-            ended = replace(outcome, files=by_twins(outcome.files, twins))
+                twins = self._shelf.twins(connection, work)
+                files = by_twins(outcome.files, twins)
+                ended = replace(outcome, files=files) if twins else outcome
             if not self._runs.end(connection, run, ended, seq):
                 # The connection may have broken after a commit that did arrive.
                 return self._runs.is_ended_by(connection, run, seq)
@@ -152,11 +174,11 @@ class Engine:
         if not self._database.write(write):
             return None
         work.discard(only=None if outcome.state != runs.READY else twins)
-        return run.as_ended(replace(outcome, files=by_twins(outcome.files, twins)), seq)
+        return run.as_ended(ended, seq)
 
-    def _outcome(self, work: Work) -> Outcome:
+    def _outcome(self, work: Work, facts: Facts | None) -> Outcome:
         try:
-            return self._perform(work)
+            return self._perform(work, facts)
         except RunLost:
             raise
         except RunCancelled:
@@ -175,10 +197,13 @@ class Engine:
                 reference=reference,
             )
 
-    def _perform(self, work: Work) -> Outcome:
+    def _perform(self, work: Work, facts: Facts | None) -> Outcome:
         run = work.run
         self._runs.refuse_edited(run)
-        btn = self._load(work)
+        if facts is None:
+            raise DownloadError(self._words.of(run.language)["button_gone"])
+        btn = self._buttons.put_in_session(facts)
+        work.take_button(btn)
         for step in run.steps:
             work.live.meter.check()
             with self._buttons.connection_given_back():
@@ -188,15 +213,6 @@ class Engine:
                 # The function has ended its session; what follows still needs the button.
                 btn.__fsa__.session.add(btn)
         return self._ready(work, btn)
-
-    def _load(self, work: Work) -> Any:
-        run = work.run
-        with self._buttons.connection_given_back():
-            btn = self._buttons.find(run.btn_uid)
-        if btn is None:
-            raise DownloadError(self._words.of(run.language)["button_gone"])
-        work.take_button(btn)
-        return btn
 
     def _ready(self, work: Work, btn: Any) -> Outcome:
         downloads, temporary = work.final_downloads(), work.final_tmp_downloads()

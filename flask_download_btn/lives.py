@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import RunCancelled, RunLost
-from .progress import Meter, Pace, as_percent, progress_text, said
+from .progress import INTERVAL, Meter, Pace, as_percent, progress_text, said
 from .runs import SEQ_OF_ATTEMPT, Run
 
 
@@ -24,6 +24,7 @@ class Live:
         self.ended = threading.Event()
         self.began_at = time.monotonic()
         self.ends_by = self.began_at + time_limit if time_limit else float("inf")
+        self._greedy_at = self.began_at + INTERVAL / 2
         self._on_tick = on_tick
         self._lock = threading.Lock()
         self._pace = Pace()
@@ -39,6 +40,15 @@ class Live:
         """Have the function stop, its run being somebody else's, or over."""
         self.is_lost = True
         self.meter.interrupt()
+
+    def is_greedy(self) -> bool:
+        """Tell whether a run that need not wait should let others have their turn."""
+        now = time.monotonic()
+        if now < self._greedy_at:
+            # It has only just begun: to queue up again behind all that begin would hold it up.
+            return False
+        self._greedy_at = now + INTERVAL / 2
+        return True
 
     def last_seq(self) -> int:
         """Number the picture of the end, which is written while others still draw the run."""

@@ -200,7 +200,8 @@ class Parts:
                 " DOWNLOAD_BTN_RUNNER = 'inline'."
             )
         return BackgroundRunner(
-            self.engine.carry_out,
+            self.engine.claim,
+            self.engine.carry_out_claimed,
             self.socketio.start_background_task,
             limit=self.settings.max_running,
         )
@@ -301,8 +302,8 @@ class Parts:
         self.send(signals.run_started, run=run)
 
     def _tell_tick(self, live: Live) -> None:
-        self.pulse.tell(live)
-        if self.socketio.async_mode != "threading":
+        is_watched = self.pulse.tell(live)
+        if self.socketio.async_mode != "threading" and (is_watched or live.is_greedy()):
             # Greenlets take turns only where they wait: without this nobody else is served.
             self.socketio.sleep(0)
 

@@ -103,10 +103,12 @@ class Pulse:
         """Beat for a run that begins now: whatever was waited for comes sooner."""
         self._tick.set()
 
-    def tell(self, live: Live) -> None:
-        """Have watchers told of a run's progress soon; one that nobody watches costs this look."""
-        if self._publisher.is_watched(live.run.id):
+    def tell(self, live: Live) -> bool:
+        """Have a run's watchers, if any, told of its progress soon; nobody costs this look."""
+        is_watched = self._publisher.is_watched(live.run.id)
+        if is_watched:
             self._wake.set()
+        return is_watched
 
     def announce(self, run_id: str) -> None:
         """Have watchers told of what has just been committed; who comes later looks by himself."""

@@ -89,7 +89,7 @@ def check_call(
     """
     try:
         # A wrapper may well add arguments of its own: what it wraps is not what is called.
-        signature = inspect.signature(func, follow_wrapped=False)
+        signature = _signature(func)
     except (TypeError, ValueError):
         return
     try:
@@ -101,6 +101,11 @@ def check_call(
             f"{signature} does not allow: {error}. Give Function({func.__name__}, …) the "
             f"arguments that follow '{leading[-1] if leading else ''}'."
         ) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _signature(func: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(func, follow_wrapped=False)
 
 
 def _check_kind(func: Any) -> None:

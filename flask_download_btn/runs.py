@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -86,6 +86,10 @@ class Run:
     def _visit(self) -> dict[str, Any]:
         return json.loads(self.visit)  # type: ignore[no-any-return]
 
+    @cached_property
+    def _plan(self) -> dict[str, Any]:
+        return json.loads(self.plan)  # type: ignore[no-any-return]
+
     @property
     def is_live(self) -> bool:
         return self.state in LIVE
@@ -105,16 +109,16 @@ class Run:
     @property
     def steps(self) -> list[dict[str, str]]:
         """The functions to call, in order."""
-        return json.loads(self.plan)["steps"]  # type: ignore[no-any-return]
+        return self._plan["steps"]  # type: ignore[no-any-return]
 
     @property
     def downloads(self) -> list[Any] | None:
         """The button's downloads as this visitor's form function left them, or None."""
-        return json.loads(self.plan)["downloads"]  # type: ignore[no-any-return]
+        return self._plan["downloads"]  # type: ignore[no-any-return]
 
     @property
     def tmp_downloads(self) -> list[Any]:
-        return json.loads(self.plan)["tmp_downloads"]  # type: ignore[no-any-return]
+        return self._plan["tmp_downloads"]  # type: ignore[no-any-return]
 
     @property
     def form(self) -> MultiDict[str, str]:
@@ -194,7 +198,7 @@ class Runs:
         self._lease = lease
         self._live_limit = live_limit
         self._new_id = new_id
-        self._columns = [table.c[name] for name in Run.__dataclass_fields__ if name in table.c]
+        self._columns = [table.c[field.name] for field in fields(Run)]
         self._statements = _Statements(table, self._columns, database.now)
 
     # -- made, claimed, ended ------------------------------------------------------------------
@@ -215,26 +219,36 @@ class Runs:
                 return self._database.write(work)
         return self._database.write(work)
 
-    def claim(self, run_id: str) -> Run | None:
-        """Take a queued run for this process; only one gets it."""
-        statement = self._statements.claim
-        parameters = {"run_id": run_id, "our_node": this_node()}
+    def claim(self, run_ids: Sequence[str]) -> list[Run]:
+        """Take queued runs for this process, in the order asked for; each is got by one alone."""
         tries = 0
 
-        def work(connection: Connection) -> Run | None:
+        def work(connection: Connection) -> list[Run]:
             nonlocal tries
             tries += 1
-            run = self._changed(connection, statement, run_id, parameters)
             # The answer to an earlier try may have been lost, though the claim was not.
-            return run if run or tries == 1 else self._claimed_here(connection, run_id)
+            before = self._claimed_before(connection, run_ids) if tries > 1 else []
+            return before + self._claimed(connection, run_ids)
 
-        return self._database.write(work)
+        places = {run_id: place for place, run_id in enumerate(run_ids)}
+        return sorted(self._database.write(work), key=lambda run: places[run.id])
 
-    def _claimed_here(self, connection: Connection, run_id: str) -> Run | None:
+    def _claimed(self, connection: Connection, run_ids: Sequence[str]) -> list[Run]:
+        statement, node = self._statements.claim, this_node()
+        if connection.dialect.update_returning:
+            parameters = {"our_node": node, "run_ids": list(run_ids)}
+            rows = connection.execute(self._statements.returning(statement), parameters)
+            return [Run(*row) for row in rows]
+        tries = (
+            self._changed(connection, statement, one, {"our_node": node, "run_ids": [one]})
+            for one in run_ids
+        )
+        return [run for run in tries if run]
+
+    def _claimed_before(self, connection: Connection, run_ids: Sequence[str]) -> list[Run]:
         table = self._table
-        is_ours = and_(table.c.id == run_id, table.c.state == RUNNING, table.c.node == this_node())
-        found = self._select(connection, is_ours)
-        return found[0] if found else None
+        are_ours = (table.c.id.in_(run_ids), table.c.state == RUNNING, table.c.node == this_node())
+        return self._select(connection, and_(*are_ours), limit=len(run_ids))
 
     def end(self, connection: Connection, run: Run, outcome: Outcome, seq: int) -> bool:
         """End a claimed run inside the caller's transaction; False if it is no longer ours."""
@@ -557,8 +571,8 @@ class Runs:
 
     @staticmethod
     def _found(connection: Connection, statement: Any, **parameters: Any) -> Run | None:
-        row = connection.execute(statement, parameters).mappings().first()
-        return Run(**row) if row else None
+        row = connection.execute(statement, parameters).first()
+        return Run(*row) if row else None
 
     def _find_live(self, which: Any) -> list[Run]:
         return self._many(and_(self._table.c.state.in_(LIVE), which), 1000)
@@ -574,7 +588,7 @@ class Runs:
         query = select(*self._columns).order_by(self._table.c.made_at.desc()).limit(limit)
         if which is not None:
             query = query.where(which)
-        return [Run(**row) for row in connection.execute(query).mappings()]
+        return [Run(*row) for row in connection.execute(query)]
 
 
 def _joined(spans: Iterable[Sequence[int]]) -> list[list[int]]:
@@ -607,7 +621,7 @@ class _Statements:
         self.insert = table.insert().values(made_at=now, beat_at=now)
         self.claim = (
             update(table)
-            .where(is_it, table.c.state == QUEUED)
+            .where(table.c.id.in_(bindparam("run_ids", expanding=True)), table.c.state == QUEUED)
             .values(
                 state=RUNNING,
                 attempt=next_attempt,

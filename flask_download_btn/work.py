@@ -94,7 +94,8 @@ class Work:
                 value = DownloadsList(value) if name == "downloads" else value
                 set_committed_value(btn, name, value)
         btn._job = self
-        btn.tmp_downloads = run.tmp_downloads
+        if run.tmp_downloads:
+            btn.tmp_downloads = run.tmp_downloads
 
     def _still_there(self, downloads: list[Any]) -> list[Any]:
         ids = [item["file"] for item in downloads if isinstance(item, Mapping)]

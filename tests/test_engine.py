@@ -551,6 +551,37 @@ def test_a_function_may_change_its_button(site: sites.Site):
         assert btn.btn_text == "Clicked"
 
 
+def edits_in_place(btn: Any) -> Iterator[Any]:
+    btn.btn_attrs["class"].append("clicked")
+    btn.progress_attrs["data-made"] = "1"
+    btn.downloads.append(("https://example.org/a", "a.txt"))
+    yield
+    db.session.commit()
+
+
+def test_what_a_function_edits_in_place_is_saved(site: sites.Site):
+    uid = site.button(edits_in_place, downloads=["https://example.org/b"])
+
+    site.visitor().click(uid)
+
+    with site.row(uid) as btn:
+        assert btn.btn_attrs["class"][-1] == "clicked"
+        assert btn.progress_attrs["data-made"] == "1"
+        assert btn.downloads == ["https://example.org/b", ("https://example.org/a", "a.txt")]
+
+
+def knows_its_functions(btn: Any) -> Iterator[Any]:
+    SEEN.append([function.func for function in btn.create_file_functions])
+    SEEN.append((btn.form_id, btn.btn_template, btn.stops_with_page))
+    yield
+
+
+def test_a_function_sees_all_of_its_button(site: sites.Site):
+    site.run(knows_its_functions, form_id="choices")
+
+    assert [[knows_its_functions], ("choices", None, False)] == SEEN
+
+
 # -- the buttons own downloads -------------------------------------------------------------------
 
 

@@ -12,6 +12,8 @@ from uuid import UUID
 
 import pytest
 import sites
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.ext.orderinglist import ordering_list
 
 from flask_download_btn import (
@@ -23,6 +25,7 @@ from flask_download_btn import (
     LinkRefused,
     ReferenceRefused,
 )
+from flask_download_btn.testing import click
 
 RUN_OF_ALL = ["one", "two", "three"]
 
@@ -486,3 +489,38 @@ def test_models_declared_in_a_factory_are_not_collected(tmp_path: Path):
 
     with sites.site(tmp_path, declare=False, prepare=declare) as site:
         assert site.Function.__tablename__ == "function"
+
+
+def says_its_class(btn: Any) -> File:
+    return File(f"{type(btn).__name__} {btn.color}".encode(), "class.txt")
+
+
+def test_a_function_gets_a_button_of_its_own_class(tmp_path: Path):
+    app, db = Flask(__name__, instance_path=str(tmp_path)), SQLAlchemy()
+    app.config.update(SECRET_KEY="k" * 32, SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+    app.config["DOWNLOAD_BTN_RUNNER"] = "inline"
+
+    @DownloadBtnManager.register
+    class AnyBtn(DownloadBtnMixin, db.Model):  # type: ignore[misc, name-defined]
+        id = db.Column(db.Integer, primary_key=True)
+        kind = db.Column(db.String(10))
+        __mapper_args__ = {"polymorphic_on": kind, "polymorphic_identity": "any"}  # noqa: RUF012
+
+    class ColoredBtn(AnyBtn):
+        id = db.Column(db.ForeignKey(AnyBtn.id), primary_key=True)
+        color = db.Column(db.String(10))
+        __mapper_args__ = {"polymorphic_identity": "colored"}  # noqa: RUF012
+
+    class Function(FunctionMixin, db.Model):  # type: ignore[misc, name-defined]
+        id = db.Column(db.Integer, primary_key=True)
+
+    db.init_app(app)
+    DownloadBtnManager(app, db=db)
+    with app.app_context():
+        db.create_all()
+        btn = ColoredBtn(color="red", create_file_functions=says_its_class)
+        db.session.commit()
+        ended = click(app.test_client(), btn)
+        db.engine.dispose()
+
+    assert ended.files[0].read() == b"ColoredBtn red"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from processes import wait_until
@@ -18,9 +18,24 @@ def spawn(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
+class Claimed(NamedTuple):
+    id: str
+
+
+def new_background(
+    carry_out: Callable[[str], None], spawn: Callable[[Any], None] = spawn, *, limit: int
+) -> BackgroundRunner[Claimed]:
+    return BackgroundRunner(
+        lambda run_ids: [Claimed(run_id) for run_id in run_ids],
+        lambda run: carry_out(run.id),
+        spawn,
+        limit=limit,
+    )
+
+
 RUNNERS: dict[str, Callable[[Callable[[str], None]], Any]] = {
     "inline": InlineRunner,
-    "background": lambda carry_out: BackgroundRunner(carry_out, spawn, limit=4),
+    "background": lambda carry_out: new_background(carry_out, limit=4),
 }
 
 
@@ -79,7 +94,7 @@ def test_a_click_does_not_wait_for_its_run():
         assert gate.wait(20)
         done.append(run_id)
 
-    runner = BackgroundRunner(carry_out, spawn, limit=1)
+    runner = new_background(carry_out, limit=1)
     began_at = time.monotonic()
     runner.start("a")
 
@@ -105,7 +120,7 @@ def test_no_more_run_at_once_than_may():
             running -= 1
         done.append(run_id)
 
-    runner = BackgroundRunner(carry_out, spawn, limit=3)
+    runner = new_background(carry_out, limit=3)
     for number in range(10):
         runner.start(str(number))
     wait_until(lambda: running == 3, "Three do not begin")
@@ -124,7 +139,7 @@ def test_what_waits_is_carried_out_in_its_order():
         gate.wait(20)
         done.append(run_id)
 
-    runner = BackgroundRunner(carry_out, spawn, limit=1)
+    runner = new_background(carry_out, limit=1)
     for run_id in "abcd":
         runner.start(run_id)
     gate.set()
@@ -141,7 +156,7 @@ def test_an_engine_that_fails_does_not_stop_the_next_run(caplog: pytest.LogCaptu
             raise RuntimeError("the database is gone")
         done.append(run_id)
 
-    runner = BackgroundRunner(carry_out, spawn, limit=1)
+    runner = new_background(carry_out, limit=1)
     runner.start("bad")
     runner.start("good")
 
@@ -156,10 +171,81 @@ def test_a_runner_with_nothing_to_do_holds_no_thread():
         threads.append(threading.Thread(target=work, daemon=True))
         threads[-1].start()
 
-    runner = BackgroundRunner(lambda run_id: None, spawn_and_note, limit=4)
+    runner = new_background(lambda run_id: None, spawn_and_note, limit=4)
     for number in range(50):
         runner.start(str(number))
 
     for thread in threads:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_a_burst_is_claimed_at_once_and_each_run_has_a_worker():
+    claims: list[list[str]] = []
+    gate, done = threading.Event(), []
+
+    def claim(run_ids: Any) -> list[Claimed]:
+        claims.append(list(run_ids))
+        gate.wait(20)
+        return [Claimed(run_id) for run_id in run_ids]
+
+    runner = BackgroundRunner(claim, lambda run: done.append(run.id), spawn, limit=30)
+    for number in range(21):
+        runner.start(str(number))
+    wait_until(lambda: claims, "Nobody claims")
+    gate.set()
+
+    wait_until(lambda: len(done) == 21, "Not all were carried out")
+    assert claims == [["0"], [str(number) for number in range(1, 21)]]
+
+
+def test_what_another_process_has_claimed_leaves_its_place_to_the_next():
+    done: list[str] = []
+    runner = BackgroundRunner(
+        lambda run_ids: [Claimed(run_id) for run_id in run_ids if run_id != "theirs"],
+        lambda run: done.append(run.id),
+        spawn,
+        limit=1,
+    )
+
+    for _ in range(5):
+        runner.start("theirs")
+        runner.start("ours")
+
+    wait_until(lambda: len(done) == 5, "Places were lost")
+
+
+def test_a_claim_that_fails_leaves_its_places_and_says_which(caplog: pytest.LogCaptureFixture):
+    done: list[str] = []
+
+    def claim(run_ids: Any) -> list[Claimed]:
+        if "bad" in run_ids:
+            raise RuntimeError("the database is gone")
+        return [Claimed(run_id) for run_id in run_ids]
+
+    runner = BackgroundRunner(claim, lambda run: done.append(run.id), spawn, limit=1)
+    runner.start("bad")
+    wait_until(lambda: "bad" in caplog.text, "Nothing is said")
+    runner.start("good")
+
+    wait_until(lambda: done == ["good"], "The next run was not carried out")
+
+
+def test_where_no_more_workers_are_to_be_had_one_carries_out_all(caplog: pytest.LogCaptureFixture):
+    done: list[str] = []
+    threads: list[threading.Thread] = []
+    gate = threading.Event()
+
+    def spawn_one(work: Callable[[], None]) -> None:
+        if threads:
+            raise RuntimeError("can't start new thread")
+        threads.append(threading.Thread(target=lambda: (gate.wait(20), work()), daemon=True))
+        threads[0].start()
+
+    runner = new_background(done.append, spawn_one, limit=8)
+    for number in range(5):
+        runner.start(str(number))
+    gate.set()
+
+    wait_until(lambda: len(done) == 5, "Not all were carried out")
+    assert "no other worker to be had" in caplog.text

@@ -126,8 +126,7 @@ def state_of(runs: Runs, run: Run) -> str:
 
 def claimed(runs: Runs, **changes: Any) -> Run:
     run, _ = runs.make(a_click(**changes))
-    found = runs.claim(run.id)
-    assert found is not None
+    (found,) = runs.claim([run.id])
     return found
 
 
@@ -148,7 +147,7 @@ def test_the_same_click_again_is_the_same_run(runs: Runs):
     for _ in range(2):
         again, is_new = runs.make(a_click())
         assert (again.id, is_new) == (first.id, False)
-        runs.claim(first.id)
+        runs.claim([first.id])
 
 
 @pytest.mark.parametrize(
@@ -256,11 +255,22 @@ def test_a_limit_of_nothing_is_none(book: Book):
 def test_only_one_of_fifty_gets_a_run(runs: Runs):
     run, _ = runs.make(a_click())
 
-    answers = at_once(50, lambda _: runs.claim(run.id))
+    answers = at_once(50, lambda _: runs.claim([run.id]))
 
-    (winner,) = [answer for answer in answers if answer]
+    ((winner,),) = [answer for answer in answers if answer]
     assert (winner.state, winner.attempt) == (RUNNING, 1)
-    assert answers.count(None) == 49
+    assert answers.count([]) == 49
+
+
+def test_those_that_are_still_queued_are_got_in_the_order_asked_for(book: Book, runs: Runs):
+    made = [runs.make(a_click(owner=f"session:{number}"))[0] for number in range(5)]
+    runs.claim([made[1].id])
+    runs.end_queued(made[3].id, Outcome(CANCELLED))
+
+    got = runs.claim([made[number].id for number in (4, 3, 0, 1, 2)])
+
+    assert [run.id for run in got] == [made[number].id for number in (4, 0, 2)]
+    assert {run.state for run in got} == {RUNNING}
 
 
 def test_fifty_who_race_to_end_a_run_end_it_once(book: Book, runs: Runs):
@@ -289,7 +299,7 @@ def test_an_end_is_the_end(state: str, book: Book, runs: Runs):
     assert not end(book, runs, run, READY)
     assert not end(book, runs, run, FAILED)
     assert not runs.end_queued(run.id, Outcome(CANCELLED))
-    assert runs.claim(run.id) is None
+    assert runs.claim([run.id]) == []
     book.let_leases_lapse()
     assert runs.settle_lapsed(lambda run: DIED) == []
     assert state_of(runs, run) == state
@@ -301,7 +311,7 @@ def test_a_queued_run_is_cancelled_or_claimed_never_both(runs: Runs):
     def race(number: int) -> bool:
         run = made[number // 2]
         if number % 2:
-            return runs.claim(run.id) is not None
+            return bool(runs.claim([run.id]))
         return runs.end_queued(run.id, Outcome(CANCELLED))
 
     answers = at_once(20, race)
@@ -377,8 +387,7 @@ def test_a_run_that_may_restart_is_queued_again_so_many_times(book: Book, runs: 
         book.let_leases_lapse()
         (settled,) = runs.settle_lapsed(lambda run: DIED)
         assert settled.state == QUEUED
-        again = runs.claim(run.id)
-        assert again is not None
+        (again,) = runs.claim([run.id])
         assert again.attempt == attempt
         assert again.seq > settled.seq
     book.let_leases_lapse()
@@ -391,8 +400,7 @@ def test_who_lost_a_run_can_neither_end_it_nor_beat(book: Book, runs: Runs):
     lost = claimed(runs, restart=True)
     book.let_leases_lapse()
     runs.settle_lapsed(lambda run: DIED)
-    ours = runs.claim(lost.id)
-    assert ours is not None
+    (ours,) = runs.claim([lost.id])
 
     weather = {"stage": "Stale", "stage_no": 9, "percent": 99.0, "seq": 1}
     runs.beat([(lost, weather)], [])
@@ -509,7 +517,7 @@ def test_a_run_knows_its_place_in_the_queue(runs: Runs):
     first, second, third = (runs.make(a_click(sameness=str(n)))[0] for n in range(3))
 
     assert [runs.place_in_queue(run) for run in (first, second, third)] == [1, 2, 3]
-    runs.claim(first.id)
+    runs.claim([first.id])
     assert [runs.place_in_queue(run) for run in (second, third)] == [1, 2]
 
 

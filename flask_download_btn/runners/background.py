@@ -5,66 +5,125 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+
+class Claimed(Protocol):
+    """What a claim gives: a run that is this process's."""
+
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Claimed)
 
 logger = logging.getLogger(__name__)
 
 
-class BackgroundRunner:
+class BackgroundRunner(Generic[T]):
     """A queue in memory, and as many workers as there is work, up to a limit.
 
     A worker is whatever `spawn` makes: a thread, or a greenlet. It ends when the queue is empty,
-    so that a process that has nothing to do holds nothing.
+    so that a process that has nothing to do holds nothing. One of them at a time takes from the
+    queue, and then all that may begin: a burst of clicks is claimed in one transaction.
     """
 
     def __init__(
         self,
-        carry_out: Callable[[str], None],
+        claim: Callable[[Sequence[str]], Sequence[T]],
+        carry_out: Callable[[T], None],
         spawn: Callable[[Callable[[], None]], object],
         *,
         limit: int,
     ) -> None:
+        self._claim = claim
         self._carry_out = carry_out
         self._spawn = spawn
         self._limit = limit
         self._queue: deque[str] = deque()
-        self._workers = 0
+        self._busy = 0
+        self._is_taking = False
         self._lock = threading.Lock()
 
     def start(self, run_id: str) -> None:
-        """Queue a run, and see that somebody works."""
+        """Queue a run, and see that somebody takes it."""
         with self._lock:
             self._queue.append(run_id)
-            if self._workers >= self._limit:
-                return
-            self._workers += 1
-        try:
-            self._spawn(self._work)
-        except BaseException:
-            self._take_back(run_id)
-            raise
+        if self._may_take():
+            try:
+                self._spawn(self._begin)
+            except BaseException:
+                self._take_back(run_id)
+                raise
 
     def queued(self) -> Iterable[str]:
         """Return the runs that wait here for a worker."""
         return list(self._queue)
 
+    def _begin(self) -> None:
+        self._work(self._take())
+
+    def _work(self, runs: Iterable[T]) -> None:
+        for run in runs:
+            self._carry(run)
+        while self._may_take():
+            for run in self._take():
+                self._carry(run)
+
+    def _may_take(self) -> bool:
+        """Tell whether the caller has to take from the queue; nobody else may until it has."""
+        with self._lock:
+            if self._is_taking or not self._queue or self._busy >= self._limit:
+                return False
+            self._is_taking = True
+            return True
+
+    def _take(self) -> Sequence[T]:
+        """Claim all that may begin; return what no other worker could be had for, and the first."""
+        with self._lock:
+            number = min(len(self._queue), self._limit - self._busy)
+            run_ids = [self._queue.popleft() for _ in range(number)]
+            self._busy += number
+        runs = self._claimed(run_ids)
+        with self._lock:
+            self._busy -= number - len(runs)
+            self._is_taking = False
+        # More may have come meanwhile.
+        if self._may_take() and not self._is_spawned(self._begin):
+            self._is_taking = False
+        return [*runs[:1], *(run for run in runs[1:] if not self._is_spawned(self._worker(run)))]
+
+    def _claimed(self, run_ids: Sequence[str]) -> Sequence[T]:
+        try:
+            return self._claim(run_ids)
+        except BaseException:
+            # A worker that went away would keep its place for ever.
+            logger.exception("Runs could not be carried out: %s.", ", ".join(run_ids))
+            return ()
+
+    def _worker(self, run: T) -> Callable[[], None]:
+        return lambda: self._work([run])
+
+    def _is_spawned(self, work: Callable[[], None]) -> bool:
+        try:
+            self._spawn(work)
+        except Exception:
+            logger.exception("There is no other worker to be had; one does the work of two.")
+            return False
+        return True
+
+    def _carry(self, run: T) -> None:
+        try:
+            self._carry_out(run)
+        except BaseException:
+            logger.exception("Run %s could not be carried out.", run.id)
+        finally:
+            with self._lock:
+                self._busy -= 1
+
     def _take_back(self, run_id: str) -> None:
         with self._lock:
-            self._workers -= 1
+            self._is_taking = False
             if run_id in self._queue:
                 self._queue.remove(run_id)
-
-    def _work(self) -> None:
-        while (run_id := self._next()) is not None:
-            try:
-                self._carry_out(run_id)
-            except BaseException:
-                # A worker that went away would keep its place for ever.
-                logger.exception("Run %s could not be carried out.", run_id)
-
-    def _next(self) -> str | None:
-        with self._lock:
-            if self._queue:
-                return self._queue.popleft()
-            self._workers -= 1
-            return None

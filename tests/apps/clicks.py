@@ -72,7 +72,7 @@ def make(runs: Runs, count: int) -> None:
 
 def claim(runs: Runs, run_id: str) -> None:
     """Claim a run, say so, and hold it until this process is killed."""
-    print(json.dumps(bool(runs.claim(run_id))), flush=True)
+    print(json.dumps(bool(runs.claim([run_id]))), flush=True)
     while True:
         time.sleep(60)
 
