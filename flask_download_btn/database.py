@@ -34,6 +34,13 @@ PATIENCE = 60.0
 CLOSING = 5.0
 """Seconds for which we keep no connection after the app has closed all of its own."""
 
+BUSY_MILLISECONDS = 20
+"""How long SQLite itself waits for a lock.
+
+Longer, and it would sleep inside of a lock of ours, or stop every greenlet: we try again ourselves.
+Not at all, and a writer would starve: only while it waits does it keep new readers out.
+"""
+
 MISSING = re.compile(
     # SQLite, PostgreSQL, MySQL
     r"no such (table|column)|has no column|(relation|column) .+ does not exist"
@@ -200,8 +207,7 @@ class Database:
 
 
 def _wait_outside(connection: Any, record: Any) -> None:
-    # SQLite would sleep inside of a lock, or stop every greenlet: we try again ourselves.
-    connection.execute("PRAGMA busy_timeout = 0")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
 
 def missing_tables(error: DBAPIError) -> str:

@@ -101,6 +101,32 @@ def test_a_locked_database_is_waited_out(database: Database, engine: Engine):
     assert database.read(value) == 7
 
 
+def test_a_writer_gets_its_turn_among_readers_that_never_pause(
+    database: Database, new_engine: Callable[..., Engine], sqlite_url: str
+):
+    others = new_engine(sqlite_url, connect_args={"timeout": 60})
+    is_over = threading.Event()
+
+    def read_on_and_on() -> None:
+        while not is_over.is_set():
+            with others.connect() as connection:
+                connection.exec_driver_sql("BEGIN")
+                value(connection)
+                time.sleep(0.005)
+
+    readers = [threading.Thread(target=read_on_and_on) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(10):
+            database.write(count_one, patience=3.0)
+    finally:
+        is_over.set()
+        for reader in readers:
+            reader.join()
+    assert database.read(value) == 10
+
+
 def test_a_write_without_patience_does_not_wait(database: Database, engine: Engine):
     locked = LockedBySomebodyElse(engine)
 
