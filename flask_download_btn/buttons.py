@@ -47,7 +47,6 @@ class Buttons:
         self.model = model
         # Built once: that costs more than what it asks for.
         self._of_uid = select(model).where(model.uid == bindparam("uid"))
-        self._of_key = select(model).where(model.name_key == bindparam("key"))
         table = self._table
         self._revision = select(table.c.revision).where(table.c.uid == bindparam("uid"))
         self._identity = select(table.c.uid, table.c.revision).where(
@@ -55,9 +54,9 @@ class Buttons:
         )
         self._mapper = inspect(model)
         self._facts = _facts_of(self._mapper)
-        self._facts_of = select(*self._facts.values()).where(
-            table.c.uid.in_(bindparam("uids", expanding=True))
-        )
+        facts = select(*self._facts.values())
+        self._facts_of = facts.where(table.c.uid.in_(bindparam("uids", expanding=True)))
+        self._facts_of_key = facts.where(table.c.name_key == bindparam("key"))
 
     @property
     def _table(self) -> Table:
@@ -69,11 +68,14 @@ class Buttons:
         return found.scalar_one_or_none()
 
     def facts_of(self, uids: Iterable[str]) -> dict[str, Facts]:
-        """Read what runs need to know of their buttons, by uid, on a connection of our own."""
-        parameters = {"uids": sorted(uids)}
-        rows = self._database.read(lambda c: c.execute(self._facts_of, parameters).all())
-        found = [dict(zip(self._facts, row, strict=True)) for row in rows]
+        """Read what clicks and runs need to know of their buttons, by uid."""
+        found = self._read_facts(self._facts_of, uids=sorted(uids))
         return {facts["uid"]: facts for facts in found}
+
+    def _read_facts(self, statement: Select[Any], **parameters: Any) -> list[Facts]:
+        # On a connection of our own: it costs a fraction of what the session's own load does.
+        rows = self._database.read(lambda c: c.execute(statement, parameters).all())
+        return [dict(zip(self._facts, row, strict=True)) for row in rows]
 
     def put_in_session(self, facts: Facts) -> Any:
         """Make a button of its facts, for a function that may compute for an hour.
@@ -81,6 +83,7 @@ class Buttons:
         The app's session has it then, and holds no connection. What else its row has is loaded when
         it is first asked for.
         """
+        session = self._db.session()
         if self._mapper.polymorphic_map or self._mapper.inherits:
             # Only the session knows of which class a row is, and in which tables it lies.
             with self.connection_given_back():
@@ -91,8 +94,10 @@ class Buttons:
         # An event that a value set so does not fire has a list watched for changes inside it.
         btn.downloads = facts["downloads"]
         make_transient_to_detached(btn)
-        self._db.session.add(btn)
-        return btn
+        known = session.identity_map.get(inspect(btn).key)
+        if known is None:
+            session.add(btn)
+        return btn if known is None else known
 
     @contextmanager
     def connection_given_back(self) -> Iterator[None]:
@@ -120,29 +125,33 @@ class Buttons:
             **attributes,
         )
 
-    def named(self, name: str, arguments: str, **attributes: Any) -> Any:
-        """Load the one row of a name and its arguments; make it if this is the first click."""
+    def named(self, name: str, arguments: str, **attributes: Any) -> tuple[Any, Facts]:
+        """Return the button of a name and its arguments, made if this is the first click."""
         key = name_key(name, arguments)
-        btn = self._found(key) or self._made(
+        facts = self._found(key) or self._made(
             name=name, name_key=key, arguments=arguments, revision=key[:32], **attributes
         )
+        btn = self.put_in_session(facts)
         # The code says how a named button is; its row only remembers what it has made.
         for attribute, value in (attributes | NO_FUNCTIONS).items():
             if attribute != "downloads":
                 # A copy: what a form function does with it is one visitor's alone.
                 set_committed_value(btn, attribute, deepcopy(value))
-        return btn
+        return btn, facts
 
-    def _found(self, key: str) -> Any | None:
-        return self._db.session.execute(self._of_key, {"key": key}).scalar_one_or_none()
+    def _found(self, key: str) -> Facts | None:
+        found = self._read_facts(self._facts_of_key, key=key)
+        return found[0] if found else None
 
-    def _made(self, *, name_key: str, **attributes: Any) -> Any:
+    def _made(self, *, name_key: str, **attributes: Any) -> Facts:
         # The app's session must not hold a lock that our own connection then waits for.
         self._db.session.rollback()
         # Somebody else's first click may be quicker.
         with suppress(IntegrityError):
             self._database.write(lambda c: self._insert(c, name_key=name_key, **attributes))
-        return self._found(name_key)
+        facts = self._found(name_key)
+        assert facts is not None, "A row is there for everybody once it is committed."
+        return facts
 
     def _insert(self, connection: Connection, **attributes: Any) -> None:
         with Session(connection, join_transaction_mode="create_savepoint") as session:

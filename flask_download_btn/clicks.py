@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import visitors
+from .buttons import Facts
 from .doors import Door, Refusal
 from .errors import DownloadBtnError, DownloadError, OutputRefused, ReferenceRefused, TokenRefused
 from .links import own_page
@@ -29,12 +30,15 @@ logger = logging.getLogger(__name__)
 class Clicks(Door):
     """Reads what a page submits."""
 
-    def read(self) -> Click:
-        """Return what this request asks for, with what its form functions made of it."""
+    def read(self) -> tuple[Click, Facts]:
+        """Return what this request asks for, with what its form functions made of it.
+
+        The facts are its button's, as its row says them.
+        """
         self._limit_form()
-        btn = self._clicked_button()
+        btn, facts = self._clicked_button()
         self.refuse_forbidden("start", lambda: btn)
-        return self._click(btn)
+        return self._click(btn), facts
 
     def _limit_form(self) -> None:
         most = self._parts.settings.max_form_bytes
@@ -44,7 +48,7 @@ class Clicks(Door):
             # Whoever sends in chunks does not say how much is to come.
             request.max_content_length = min(most, request.max_content_length or most)
 
-    def _clicked_button(self) -> Any:
+    def _clicked_button(self) -> tuple[Any, Facts]:
         self._refuse_cross_site()
         try:
             token = request.form.get(TOKEN_FIELD, "")
@@ -52,12 +56,12 @@ class Clicks(Door):
         except TokenRefused as error:
             logger.info("A click was refused: its token is %s.", error)
             raise Refusal(403, "stale_page") from error
-        btn = self._named_button(*which) if len(which) == 2 else self._row_button(*which)
-        if btn is None:
+        found = self._named_button(*which) if len(which) == 2 else self._row_button(*which)
+        if found is None:
             raise Refusal(404, "button_gone")
-        if btn.revision != revision:
+        if found[1]["revision"] != revision:
             raise Refusal(403, "stale_page")
-        return btn
+        return found
 
     @staticmethod
     def _refuse_cross_site() -> None:
@@ -65,10 +69,12 @@ class Clicks(Door):
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
             raise Refusal(403, "error_403")
 
-    def _row_button(self, uid: str) -> Any | None:
-        return self._parts.buttons.find(uid)
+    def _row_button(self, uid: str) -> tuple[Any, Facts] | None:
+        buttons = self._parts.buttons
+        facts = buttons.facts_of([uid]).get(uid)
+        return (buttons.put_in_session(facts), facts) if facts else None
 
-    def _named_button(self, name: str, arguments: str) -> Any | None:
+    def _named_button(self, name: str, arguments: str) -> tuple[Any, Facts] | None:
         named = self._parts.named.get(name)
         if named is None:
             logger.error(

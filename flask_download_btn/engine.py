@@ -93,7 +93,7 @@ class Engine:
         run = claim.run
         with self._lives.entered(Live(run, self._on_tick, self._time_limit)) as live:
             ended = self._carry_out(live, claim.facts)
-        self._lives.tell_ended(run.id)
+        self._lives.tell_ended(run.id, ended)
         if ended:
             self._on_end(ended)
 
@@ -118,10 +118,15 @@ class Engine:
             self._tell_end(run_id)
         return is_ended
 
-    def fail_queued(self, run_id: str, message: str) -> None:
+    def fail_unstarted(self, run: Run, message: str) -> None:
         """End a run that could not be handed to anybody."""
-        if self._runs.end_queued(run_id, Outcome(runs.FAILED, message=message)):
-            self._tell_end(run_id)
+        outcome = Outcome(runs.FAILED, message=message)
+        if run.state == runs.QUEUED:
+            is_ended = self._runs.end_queued(run.id, outcome)
+        else:
+            is_ended = self._database.write(lambda c: self._runs.end(c, run, outcome, run.seq + 1))
+        if is_ended:
+            self._tell_end(run.id)
 
     def _tell_end(self, run_id: str) -> None:
         run = self._runs.find(run_id)

@@ -88,12 +88,27 @@ class Live:
         self._on_tick(self)
 
 
+class Waiter:
+    """Waits for a run's end; `ended` is the run as it then is, if that is known here."""
+
+    def __init__(self) -> None:
+        self.ended: Run | None = None
+        self._event = threading.Event()
+
+    def wait(self, seconds: float) -> None:
+        self._event.wait(seconds)
+
+    def tell(self, ended: Run | None) -> None:
+        self.ended = ended
+        self._event.set()
+
+
 class Lives:
     """The runs that this process carries out, by id."""
 
     def __init__(self) -> None:
         self._lives: dict[str, Live] = {}
-        self._waiters: dict[str, threading.Event] = {}
+        self._waiters: dict[str, Waiter] = {}
 
     def __iter__(self) -> Iterator[Live]:
         return iter(list(self._lives.values()))
@@ -119,15 +134,15 @@ class Lives:
                 del self._lives[live.run.id]
 
     @contextmanager
-    def awaited(self, run_id: str) -> Iterator[threading.Event]:
-        """Give an event that is set when this process has ended the run."""
-        event = self._waiters.setdefault(run_id, threading.Event())
+    def awaited(self, run_id: str) -> Iterator[Waiter]:
+        """Give what waits until this process has ended the run."""
+        waiter = self._waiters.setdefault(run_id, Waiter())
         try:
-            yield event
+            yield waiter
         finally:
             self._waiters.pop(run_id, None)
 
-    def tell_ended(self, run_id: str) -> None:
+    def tell_ended(self, run_id: str, ended: Run | None = None) -> None:
         waiter = self._waiters.get(run_id)
         if waiter:
-            waiter.set()
+            waiter.tell(ended)

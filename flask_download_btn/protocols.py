@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -77,3 +77,9 @@ class Runner(Protocol):
 
     def queued(self) -> Iterable[str]:
         """Return the runs that wait in this process, so that their leases are renewed."""
+
+    def place(self) -> AbstractContextManager[Callable[[Any], None] | None]:
+        """Keep a place for a run that may begin here at once, as long as the block lasts.
+
+        It gives what to call with the claim of such a run, or None if a run has to be started.
+        """

@@ -96,15 +96,8 @@ class Run:
 
     def as_ended(self, outcome: Outcome, seq: int) -> Run:
         """Return the run as its row is now that it has ended so."""
-        return replace(
-            self,
-            state=outcome.state,
-            message=outcome.message,
-            reference=outcome.reference,
-            files=outcome.files,
-            seq=seq,
-            ended_at=time.time(),
-        )
+        values = _last_values(outcome)
+        return replace(self, **values, seq=seq, ended_at=time.time())
 
     @property
     def steps(self) -> list[dict[str, str]]:
@@ -203,15 +196,18 @@ class Runs:
 
     # -- made, claimed, ended ------------------------------------------------------------------
 
-    def make(self, click: Click) -> tuple[Run, bool]:
-        """Make a queued run, or find the live one of the same click; tell which."""
+    def make(self, click: Click, *, claimed: bool = False) -> tuple[Run, bool]:
+        """Make a run, or find the live one of the same click; tell which.
+
+        It is queued, or claimed at once by a process that has a place for it.
+        """
         live_key = _hash(click.owner, click.btn_uid, click.sameness)
 
         # One id for all tries: a commit whose answer was lost is then found as our own.
         run_id = self._new_id()
 
         def work(connection: Connection) -> tuple[Run, bool]:
-            return self._found_or_inserted(connection, run_id, click, live_key)
+            return self._found_or_inserted(connection, run_id, click, live_key, claimed)
 
         for _ in range(MOST_RACES):
             # Another click may take the place, or be the same click: then look again.
@@ -252,7 +248,7 @@ class Runs:
 
     def end(self, connection: Connection, run: Run, outcome: Outcome, seq: int) -> bool:
         """End a claimed run inside the caller's transaction; False if it is no longer ours."""
-        values = self._last_values(outcome) | {"seq": seq}
+        values = _last_values(outcome) | {"seq": seq}
         parameters = {"run_id": run.id, "our_attempt": run.attempt, **values}
         return bool(connection.execute(self._statements.end, parameters).rowcount)
 
@@ -479,7 +475,7 @@ class Runs:
     # -- how -----------------------------------------------------------------------------------
 
     def _found_or_inserted(
-        self, connection: Connection, run_id: str, click: Click, live_key: str
+        self, connection: Connection, run_id: str, click: Click, live_key: str, claimed: bool
     ) -> tuple[Run, bool]:
         live = connection.execute(self._statements.live_of, {"whose": click.owner}).all()
         if any(row.live_key == live_key for row in live):
@@ -488,7 +484,8 @@ class Runs:
                 return found, found.id == run_id
         place_key = self._free_place(click.owner, {row.place_key for row in live})
         values = self._first_values(run_id, click, live_key=live_key, place_key=place_key)
-        run = self._changed(connection, self._statements.insert, run_id, values)
+        statement = self._statements.insert_claimed if claimed else self._statements.insert
+        run = self._changed(connection, statement, run_id, values)
         assert run is not None, "A row is there for the transaction that has inserted it."
         return run, True
 
@@ -499,8 +496,6 @@ class Runs:
             "btn_name": said(click.btn_name, 255) if click.btn_name else None,
             "btn_revision": click.btn_revision,
             "owner": click.owner,
-            "state": QUEUED,
-            "attempt": 0,
             "node": this_node(),
             "restart": click.restart,
             "plan": click.plan,
@@ -527,23 +522,11 @@ class Runs:
 
     def _ended(self, outcome: Outcome) -> dict[str, Any]:
         return {
-            **self._last_values(outcome),
+            **_last_values(outcome),
             "live_key": None,
             "place_key": None,
             "ended_at": self._database.now,
         }
-
-    @staticmethod
-    def _last_values(outcome: Outcome) -> dict[str, Any]:
-        values: dict[str, Any] = {
-            "state": outcome.state,
-            "message": said(outcome.message, 2000) if outcome.message else outcome.message,
-            "reference": outcome.reference,
-            "files": list(outcome.files),
-        }
-        if outcome.state == READY:
-            values |= {"callback": outcome.callback, "archive": outcome.archive}
-        return values
 
     def _change(self, run_id: str, guard: list[Any], **values: Any) -> Run | None:
         def work(connection: Connection) -> Run | None:
@@ -591,6 +574,18 @@ class Runs:
         return [Run(*row) for row in connection.execute(query)]
 
 
+def _last_values(outcome: Outcome) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "state": outcome.state,
+        "message": said(outcome.message, 2000) if outcome.message else outcome.message,
+        "reference": outcome.reference,
+        "files": list(outcome.files),
+    }
+    if outcome.state == READY:
+        values |= {"callback": outcome.callback, "archive": outcome.archive}
+    return values
+
+
 def _joined(spans: Iterable[Sequence[int]]) -> list[list[int]]:
     """Join spans that touch or overlap."""
     joined: list[list[int]] = []
@@ -618,7 +613,11 @@ class _Statements:
         self.place_in_queue = select(func.count()).where(
             table.c.state == QUEUED, table.c.made_at <= bindparam("our_time")
         )
-        self.insert = table.insert().values(made_at=now, beat_at=now)
+        first = table.insert().values(made_at=now, beat_at=now)
+        self.insert = first.values(state=QUEUED, attempt=0)
+        self.insert_claimed = first.values(
+            state=RUNNING, attempt=1, seq=SEQ_OF_ATTEMPT, claimed_at=now
+        )
         self.claim = (
             update(table)
             .where(table.c.id.in_(bindparam("run_ids", expanding=True)), table.c.state == QUEUED)

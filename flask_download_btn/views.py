@@ -20,9 +20,11 @@ from flask import (
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import runs, visitors
+from .buttons import Facts
 from .channel import Look
 from .clicks import Clicks
 from .doors import Asks, Door, Refusal
+from .engine import Claim
 from .errors import LimitReached, TokenRefused
 from .fetches import Fetches
 from .parts import Parts
@@ -84,12 +86,14 @@ class Views(Door):
 
     def start(self) -> Response:
         """Start a run, form and all; answer what can be said of it at once."""
-        run, is_new = self._run_of(self._clicks.read())
-        with self._parts.lives.awaited(run.id) as ended:
-            if is_new:
-                self._hand_over(run.id)
-            ended.wait(self._parts.settings.wait if is_new else 0)
-        return self._answer(self._as_it_is(run))
+        click, facts = self._clicks.read()
+        with self._parts.runner.place() as begin:
+            run, is_new = self._run_of(click, claimed=begin is not None)
+            with self._parts.lives.awaited(run.id) as waiter:
+                if is_new:
+                    self._hand_over(run, facts, begin)
+                waiter.wait(self._parts.settings.wait if is_new else 0)
+        return self._answer(waiter.ended or self._as_it_is(run))
 
     def _as_it_is(self, run: Run) -> Run:
         """Look at a run again; one that this process carries out needs no database for that."""
@@ -98,18 +102,21 @@ class Views(Door):
             return live.run
         return self._parts.runs.find(run.id) or run
 
-    def _run_of(self, click: Click) -> tuple[Run, bool]:
+    def _run_of(self, click: Click, *, claimed: bool) -> tuple[Run, bool]:
         try:
-            return self._parts.runs.make(click)
+            return self._parts.runs.make(click, claimed=claimed)
         except LimitReached as error:
             raise Refusal(429, "too_many", retry_after=error.retry_after) from error
 
-    def _hand_over(self, run_id: str) -> None:
+    def _hand_over(self, run: Run, facts: Facts, begin: Callable[[Claim], None] | None) -> None:
         try:
-            self._parts.runner.start(run_id)
+            if begin:
+                begin(Claim(run, facts))
+            else:
+                self._parts.runner.start(run.id)
         except Exception as error:
-            logger.exception("Run %s could not be started.", run_id)
-            self._parts.engine.fail_queued(run_id, self._words["unavailable"])
+            logger.exception("Run %s could not be started.", run.id)
+            self._parts.engine.fail_unstarted(run, self._words["unavailable"])
             raise Refusal(503, "unavailable", retry_after=30) from error
 
     # -- look and cancel -------------------------------------------------------------------------

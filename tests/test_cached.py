@@ -120,7 +120,7 @@ def test_a_run_that_fails_leaves_the_kept_file_in_place(site: Site):
     failed = click(client, "fails_later")
     parts = site.app.extensions["download_btn_manager"]
     with site.app.app_context():
-        btn = parts.buttons.named("fails_later", parts.html("fails_later").arguments)
+        btn, _ = parts.buttons.named("fails_later", parts.html("fails_later").arguments)
         kept = parts.files.find(btn.downloads[0]["file"])
 
     assert (failed.state, failed.message) == ("failed", "Not today.")

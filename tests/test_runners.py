@@ -249,3 +249,45 @@ def test_where_no_more_workers_are_to_be_had_one_carries_out_all(caplog: pytest.
 
     wait_until(lambda: len(done) == 5, "Not all were carried out")
     assert "no other worker to be had" in caplog.text
+
+
+def test_a_place_that_is_kept_is_nobody_elses():
+    done: list[str] = []
+    runner = new_background(done.append, limit=1)
+
+    with runner.place() as begin:
+        assert begin
+        runner.start("later")
+        with runner.place() as second:
+            assert second is None
+        assert done == []
+        begin(Claimed("first"))
+
+    wait_until(lambda: len(done) == 2, "Not all were carried out")
+    assert done == ["first", "later"]
+
+
+def test_a_place_that_is_not_used_is_taken_by_who_waits():
+    done: list[str] = []
+    runner = new_background(done.append, limit=1)
+
+    with runner.place() as begin:
+        assert begin
+        runner.start("waiting")
+
+    wait_until(lambda: done == ["waiting"], "The place was lost")
+
+
+def test_a_worker_that_cannot_be_had_leaves_its_place():
+    def fail(work: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def begin_one() -> None:
+        with runner.place() as begin:
+            assert begin, "The place was lost."
+            begin(Claimed("a"))
+
+    runner = new_background(lambda run_id: None, fail, limit=1)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            begin_one()

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -1038,6 +1039,9 @@ def test_who_cannot_hand_a_run_over_says_so_and_leaves_nothing_queued(
 
         def queued(self) -> tuple[str, ...]:
             return ()
+
+        def place(self) -> Any:
+            return nullcontext()
 
     with sites.site(tmp_path, options={"runner": Broken()}) as site:
         visitor = site.visitor()

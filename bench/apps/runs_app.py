@@ -85,7 +85,7 @@ def bare(number: int) -> Any:
 
 
 def click_of(parts: Any, place: int) -> Click:
-    btn = parts.buttons.named("hundred_reports", "[[], {}]", btn_text="Make it")
+    btn, _ = parts.buttons.named("hundred_reports", "[[], {}]", btn_text="Make it")
     arguments = btn_arguments(parts)
     signature = parts.tokens.sign_row("button hundred_reports", arguments)
     step = {"button": "hundred_reports", "arguments": arguments, "signature": signature}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 
@@ -61,6 +62,26 @@ class BackgroundRunner(Generic[T]):
         """Return the runs that wait here for a worker."""
         return list(self._queue)
 
+    @contextmanager
+    def place(self) -> Iterator[Callable[[T], None] | None]:
+        """Keep a place for a run that may begin at once, before those who come later."""
+        with self._lock:
+            is_free = not self._queue and self._busy < self._limit
+            self._busy += is_free
+        given: list[T] = []
+
+        def begin(run: T) -> None:
+            self._spawn(self._worker(run))
+            given.append(run)
+
+        try:
+            yield begin if is_free else None
+        finally:
+            if is_free and not given:
+                self._give_back_place()
+                # Somebody may have been queued for want of it.
+                self._see_that_one_takes()
+
     def _begin(self) -> None:
         self._work(self._take())
 
@@ -90,9 +111,12 @@ class BackgroundRunner(Generic[T]):
             self._busy -= number - len(runs)
             self._is_taking = False
         # More may have come meanwhile.
+        self._see_that_one_takes()
+        return [*runs[:1], *(run for run in runs[1:] if not self._is_spawned(self._worker(run)))]
+
+    def _see_that_one_takes(self) -> None:
         if self._may_take() and not self._is_spawned(self._begin):
             self._is_taking = False
-        return [*runs[:1], *(run for run in runs[1:] if not self._is_spawned(self._worker(run)))]
 
     def _claimed(self, run_ids: Sequence[str]) -> Sequence[T]:
         try:
@@ -119,8 +143,11 @@ class BackgroundRunner(Generic[T]):
         except BaseException:
             logger.exception("Run %s could not be carried out.", run.id)
         finally:
-            with self._lock:
-                self._busy -= 1
+            self._give_back_place()
+
+    def _give_back_place(self) -> None:
+        with self._lock:
+            self._busy -= 1
 
     def _take_back(self, run_id: str) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 
 class InlineRunner:
@@ -16,3 +17,6 @@ class InlineRunner:
 
     def queued(self) -> Iterable[str]:
         return ()
+
+    def place(self) -> AbstractContextManager[None]:
+        return nullcontext()
