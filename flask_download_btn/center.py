@@ -10,6 +10,7 @@ from flask import render_template, url_for
 from markupsafe import Markup
 
 from . import runs, visitors
+from .assets import address
 from .html import Html
 from .parts import Parts
 from .pictures import Snapshot
@@ -35,7 +36,7 @@ class Center:
         visitors.made_session_key()
         view = SimpleNamespace(
             url=url_for("download_btn.center"),
-            script_url=url_for("download_btn.static", filename="download-center.js"),
+            script_url=address("download-center.js"),
             nonce=nonce,
             texts=self._parts.words.of(visitors.language()),
             items=[self._item(run) for run in self._runs()],

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from sqlalchemy import inspect
 
 from . import references, visitors
+from .assets import address
 from .channel import NAMESPACE
 from .columns import render_attrs
 from .errors import ConfigurationError
@@ -55,8 +56,8 @@ class Html:
     def render_script(self, nonce: str | None = None) -> Markup:
         """Render what a page needs once: it is no harm to render it again."""
         view = SimpleNamespace(
-            script_url=self._static("download-btn.js"),
-            style_url=self._static("download-btn.css"),
+            script_url=address("download-btn.js"),
+            style_url=address("download-btn.css"),
             nonce=nonce,
         )
         return Markup(render_template("download_btn/script.html", view=view))
@@ -90,7 +91,7 @@ class Html:
             fallback_form_id=btn.get_id("form"),
             socket_url=NAMESPACE,
             socket_path=self._socket_path(),
-            client_url=self._static("vendor/socket.io.esm.min.js"),
+            client_url=address("vendor/socket.io.esm.min.js"),
             snapshot=snapshot,
             texts=self._parts.words.of(visitors.language()),
             attrs=render_attrs,
@@ -114,10 +115,6 @@ class Html:
     def _socket_path(self) -> str:
         path = self._parts.socketio.server_options.get("path") or "socket.io"
         return f"{request.script_root}/{path.strip('/')}"
-
-    @staticmethod
-    def _static(name: str) -> str:
-        return url_for("download_btn.static", filename=name)
 
 
 def _is_fetched(run: Any) -> bool:

@@ -20,6 +20,7 @@ from flask import (
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import runs, visitors
+from .assets import AssetBlueprint
 from .buttons import Facts
 from .channel import Look
 from .clicks import Clicks
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 def make_blueprint(parts: Parts, asks: Asks) -> tuple[Blueprint, Look]:
     """Make the extension's routes for one app, and the look that its channel takes."""
     views = Views(parts, asks)
-    blueprint = Blueprint(
+    blueprint = AssetBlueprint(
         "download_btn",
         __name__,
         url_prefix=parts.settings.url_prefix,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -1079,3 +1080,24 @@ def test_a_person_reads_that_a_file_has_no_such_part_and_a_script_too(tmp_path: 
     assert "The file has no such part" in page.text
     assert script.get_json()["message"].startswith("The file has no such part")
     assert page.headers["Content-Range"] == "bytes */7"
+
+
+# -- scripts and styles --------------------------------------------------------------------------
+
+
+def test_scripts_of_a_known_version_are_asked_for_once(site: sites.Site):
+    visitor = site.visitor()
+    urls = re.findall(r'"([^"]*/static/[^"]*)"', visitor.page(site.button(makes)))
+
+    assert len(urls) == 3
+    for url in urls:
+        name, _, mark = url.partition("?")
+        assert kept(visitor, url) == "public, max-age=31536000, immutable"
+        for other in (name, f"{name}?v=another"):
+            assert "immutable" not in str(kept(visitor, other))
+        assert "immutable" not in str(kept(visitor, f"{name}x?{mark}"))
+
+
+def kept(visitor: sites.Visitor, url: str) -> str | None:
+    with visitor.client.get(url) as answer:
+        return answer.headers.get("Cache-Control")

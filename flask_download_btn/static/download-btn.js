@@ -113,13 +113,13 @@ class DownloadBtn extends HTMLElement {
     this.#leave();
     this.snapshot = null;
     this.show("submitting");
-    const loading = load();
     const request = (this.#request = new AbortController());
     // An upload may take its time.
     const isUpload = [...body.values()].some(({size}) => size);
     const slow = setTimeout(() => isUpload || this.show("reconnecting"), 8000);
-    const answer = await ask(this.dataset.start, {method: "POST", body, signal: request.signal});
-    await loading;
+    const asked = ask(this.dataset.start, {method: "POST", body, signal: request.signal});
+    await load();
+    const answer = await asked;
     clearTimeout(slow);
     if (request.signal.aborted) return;
     if (!answer?.picture) return this.fail(answer ? "garbled" : "offline", answer ?? {});
