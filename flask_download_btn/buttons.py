@@ -47,8 +47,7 @@ class Buttons:
         self.model = model
         # Built once: that costs more than what it asks for.
         self._of_uid = select(model).where(model.uid == bindparam("uid"))
-        table = self._table
-        self._revision = select(table.c.revision).where(table.c.uid == bindparam("uid"))
+        table = self.table
         self._identity = select(table.c.uid, table.c.revision).where(
             table.c.name_key == bindparam("key")
         )
@@ -59,7 +58,7 @@ class Buttons:
         self._facts_of_key = facts.where(table.c.name_key == bindparam("key"))
 
     @property
-    def _table(self) -> Table:
+    def table(self) -> Table:
         return self.model.__table__  # type: ignore[no-any-return]
 
     def find(self, uid: str) -> Any | None:
@@ -165,28 +164,22 @@ class Buttons:
 
     def uids(self) -> Select[tuple[str]]:
         """Return what selects every button's uid."""
-        return select(self._table.c.uid)
-
-    def revision_of(self, uid: str) -> str | None:
-        """Return what `clear_csrf` changes; None if the button is gone."""
-        return self._database.read(
-            lambda c: c.execute(self._revision, {"uid": uid}).scalar_one_or_none()
-        )
+        return select(self.table.c.uid)
 
     def lock(self, connection: Connection, uid: str) -> list[Any]:
         """Have other runs of the button wait for the caller's transaction; return its downloads."""
-        table = self._table
+        table = self.table
         query = select(table.c.downloads).where(table.c.uid == uid).with_for_update()
         return list(connection.execute(query).scalar_one_or_none() or ())
 
     def keep_downloads(self, connection: Connection, uid: str, downloads: list[Any]) -> None:
         """Write a button's cached downloads in the caller's transaction."""
-        table = self._table
+        table = self.table
         connection.execute(update(table).where(table.c.uid == uid).values(downloads=downloads))
 
     def mark_downloaded(self, uid: str) -> None:
         """Remember that files of this button have been downloaded."""
-        table = self._table
+        table = self.table
         statement = (
             update(table)
             .where(table.c.uid == uid, table.c.downloaded.is_(False))

@@ -130,6 +130,7 @@ class Parts:
         return Runs(
             self.database,
             run_table(self.db.metadata),
+            self.buttons.table,
             self.tokens,
             lease=self.settings.lease,
             live_limit=self.settings.max_live,
@@ -294,8 +295,7 @@ class Parts:
             logger.exception("A receiver of '%s' failed.", signal.name)
 
     def _is_revoked(self, run_id: str) -> bool:
-        run = self.runs.find(run_id)
-        return run is None or run.btn_revision != self.buttons.revision_of(run.btn_uid)
+        return self.runs.find_honoured(run_id) is None
 
     def _tell_start(self, run: Run) -> None:
         self.pulse.begin()

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
+    FromClause,
     Table,
     and_,
     bindparam,
@@ -179,6 +180,7 @@ class Runs:
         self,
         database: Database,
         table: Table,
+        button_table: FromClause,
         tokens: Tokens,
         *,
         lease: float,
@@ -192,7 +194,7 @@ class Runs:
         self._live_limit = live_limit
         self._new_id = new_id
         self._columns = [table.c[field.name] for field in fields(Run)]
-        self._statements = _Statements(table, self._columns, database.now)
+        self._statements = _Statements(table, button_table, self._columns, database.now)
 
     # -- made, claimed, ended ------------------------------------------------------------------
 
@@ -414,6 +416,11 @@ class Runs:
         """Return a run by its id."""
         return self._database.read(lambda c: self._found(c, self._statements.find, run_id=run_id))
 
+    def find_honoured(self, run_id: str) -> Run | None:
+        """Return a run by its id, unless its button is gone, or has revoked what it gave out."""
+        statement = self._statements.find_honoured
+        return self._database.read(lambda c: self._found(c, statement, run_id=run_id))
+
     def is_live(self, run_id: str) -> bool:
         run = self.find(run_id)
         return bool(run and run.is_live)
@@ -600,12 +607,17 @@ def _joined(spans: Iterable[Sequence[int]]) -> list[list[int]]:
 class _Statements:
     """What every click says to the database, built once: that costs ten times what running does."""
 
-    def __init__(self, table: Table, columns: Sequence[Any], now: Any) -> None:
+    def __init__(
+        self, table: Table, button_table: FromClause, columns: Sequence[Any], now: Any
+    ) -> None:
         is_it = table.c.id == bindparam("run_id")
         next_attempt = table.c.attempt + 1
         self._columns = columns
         self._returning: dict[Any, Any] = {}
         self.find = select(*columns).where(is_it)
+        self.find_honoured = self.find.where(
+            button_table.c.uid == table.c.btn_uid, button_table.c.revision == table.c.btn_revision
+        )
         self.find_live = select(*columns).where(table.c.live_key == bindparam("which"))
         self.live_of = select(table.c.live_key, table.c.place_key).where(
             table.c.owner == bindparam("whose"), table.c.state.in_(LIVE)

@@ -204,6 +204,7 @@ def test_a_hundred_thousand_reports_are_ten_events_a_second(site: sites.Site, vi
 
 
 def a_second_of_reports(btn: Any) -> Iterator[Any]:
+    assert GATES["second"].wait(20)
     ends_at = time.monotonic() + 1.0
     number = 0
     while time.monotonic() < ends_at:
@@ -215,6 +216,7 @@ def test_a_watcher_is_told_several_times_a_second(site: sites.Site, visitor: Wir
     picture = visitor.start(token_of(site, visitor, a_second_of_reports))
     watch = visitor.watch(picture["run"])
 
+    GATES["second"].set()
     watch.until_ended()
 
     gaps = [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apps.clicks import SECRET, a_click, runs_in
+from apps.clicks import BUTTONS, SECRET, a_click, runs_in
 from processes import TESTS, wait_until
 from sqlalchemy import MetaData, create_engine
 
@@ -58,7 +58,7 @@ class Book:
             "new_id": lambda: f"run-{next(self.numbers)}",
         }
         tokens = Tokens([SECRET], button_max_age=3600)
-        return Runs(self.database, self.table, tokens, **{**defaults, **options})
+        return Runs(self.database, self.table, BUTTONS, tokens, **{**defaults, **options})
 
     def change(self, **values: Any) -> None:
         """Edit all rows, as nobody but a test may."""

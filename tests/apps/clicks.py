@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import MetaData, column, create_engine, table
 
 from flask_download_btn.database import Database
 from flask_download_btn.runs import Click, Runs
@@ -18,12 +18,16 @@ from flask_download_btn.tokens import Tokens
 
 SECRET = "a secret that nobody guesses"
 
+BUTTONS = table("download_btn", column("uid"), column("revision"))
+"""What runs ask of buttons; nothing here asks for it."""
+
 
 def runs_in(uri: str) -> Runs:
     engine = create_engine(uri, pool_size=20)
     return Runs(
         Database(lambda: engine),
         run_table(MetaData()),
+        BUTTONS,
         Tokens([SECRET], button_max_age=3600),
         lease=2,
         # A limit would keep the same click from two places too: here the one key has to do it.
