@@ -11,7 +11,7 @@ import time
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from werkzeug.wrappers import Request
 from werkzeug.wsgi import FileWrapper
 
 from .archive import layout
+from .compression import ENCODING, compressed, is_text
 from .conditions import Span, Unsatisfiable, is_resumption, ranges, refusal
 from .errors import FileGone
 from .files import Stored
@@ -74,6 +75,7 @@ def respond(
     on_part: TellSpans | None = None,
     cache: str | None = None,
     accel: str | None = None,
+    compress_up_to: int = 0,
     seconds: int = 300,
 ) -> Response:
     """Answer a GET or HEAD for a stored file; raises FileGone before anything is sent.
@@ -81,8 +83,8 @@ def respond(
     `on_started` is called before the answer, `on_complete` when the whole file was handed to the
     socket, `on_part` when only spans of it were; the last two outside of any request or app
     context. `cache` is a fetch cache mode. `accel` is a URI prefix for nginx's X-Accel-Redirect,
-    or "X-Sendfile"; what is handed over so counts as sent. `seconds` is how long a store's link
-    is good.
+    or "X-Sendfile"; what is handed over so counts as sent. Text of up to `compress_up_to` bytes
+    leaves compressed where the client takes it. `seconds` is how long a store's link is good.
     """
     ends = _Ends(on_started, on_complete, on_part)
     if link := _link(stored, storage, seconds):
@@ -98,6 +100,13 @@ def respond(
         pieces=[Slice(OpenFile(file), Span(0, stored.size))],
     )
     handover = _handover(stored, storage, accel) if accel else None
+    if not handover and is_text(stored.mimetype) and stored.size <= compress_up_to:
+        entity.varies = True
+        if _takes_compressed(request) and (content := compressed(_whole_content(file))):
+            entity.close()
+            entity = entity.compressed_to(content)
+            # Bytes of this form are nobody's but this answer's.
+            ends = replace(ends, on_part=None)
     return _answer(entity, request, ends, handover)
 
 
@@ -146,6 +155,13 @@ class _Entity:
     disposition: str
     cache_control: str
     pieces: list[Piece]
+    encoding: str | None = None
+    varies: bool = False
+
+    def compressed_to(self, content: bytes) -> _Entity:
+        """Return the same in another form, which has a tag of its own."""
+        etag = f"{self.etag}-{ENCODING}"
+        return replace(self, size=len(content), etag=etag, pieces=[content], encoding=ENCODING)
 
     @property
     def last_modified(self) -> int:
@@ -373,6 +389,20 @@ def _add_headers(response: Response, entity: _Entity) -> None:
     response.headers["Cache-Control"] = entity.cache_control
     response.headers["Accept-Ranges"] = "bytes"
     response.vary.add("Cookie")
+    if entity.varies:
+        response.vary.add("Accept-Encoding")
+    if entity.encoding:
+        response.headers["Content-Encoding"] = entity.encoding
+
+
+def _takes_compressed(request: Request) -> bool:
+    # A range is one of the file's own bytes.
+    return "Range" not in request.headers and request.accept_encodings[ENCODING] > 0
+
+
+def _whole_content(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 # What is served

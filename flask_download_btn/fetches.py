@@ -51,6 +51,7 @@ class Fetches(Door):
                 on_part=lambda spans: self._note_parts(run, index, stored, spans),
                 cache=run.cache,
                 accel=self._parts.settings.accel,
+                compress_up_to=self._parts.settings.compress_up_to,
             )
         except FileGone as error:
             # The row heals itself: the next click makes the file again.

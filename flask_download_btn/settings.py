@@ -59,6 +59,8 @@ class Settings:
     """Seconds between two prunings; 0 leaves it to `flask download-btn prune`."""
     accel: str | None = None
     """A URI prefix for nginx's `X-Accel-Redirect`, or the word `X-Sendfile`."""
+    compress_up_to: int = 2_000_000
+    """Bytes up to which text leaves compressed, where the browser takes it; 0 is never."""
     language: str = "en"
     """The language of all words, where Flask-Babel does not say another."""
     texts: Mapping[str, Any] = field(default_factory=dict)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import io
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -643,6 +645,94 @@ def test_without_a_path_we_send_the_bytes_ourselves():
     site.options["accel"] = "/protected/"
 
     assert site.get().data == CONTENT
+
+
+# Compressed
+
+
+TEXT = b"number,square\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(2000))
+TAKES_GZIP = {"Accept-Encoding": "gzip, deflate, br"}
+
+
+@pytest.fixture
+def text(site: Site) -> Site:
+    site.options["compress_up_to"] = len(TEXT)
+    return site.serve(TEXT)
+
+
+def test_text_leaves_compressed_to_who_takes_it(text: Site):
+    response = text.get(TAKES_GZIP)
+
+    assert gzip.decompress(response.data) == TEXT
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert response.content_length == len(response.data) < len(TEXT) / 2
+    assert response.headers["ETag"] == f'"{text.stored.checksum}-gzip"'
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert set(response.vary) == {"Cookie", "Accept-Encoding"}
+    assert text.told == ["started", "complete"]
+    assert text.get(TAKES_GZIP, "HEAD").headers["Content-Length"] == str(len(response.data))
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Accept-Encoding": "identity"}, {"Accept-Encoding": "gzip;q=0, br"}]
+)
+def test_who_takes_no_gzip_gets_the_file_as_it_is(text: Site, headers: dict[str, str]):
+    response = text.get(headers)
+
+    assert response.data == TEXT
+    assert "Content-Encoding" not in response.headers
+    assert response.headers["ETag"] == text.etag
+    assert "Accept-Encoding" in response.vary
+
+
+def test_a_range_is_one_of_the_files_own_bytes(text: Site):
+    response = text.get({**TAKES_GZIP, "Range": "bytes=100-199"})
+
+    assert (response.status_code, response.data) == (206, TEXT[100:200])
+    assert response.headers["ETag"] == text.etag
+
+
+def test_a_compressed_download_that_broke_off_begins_anew(text: Site):
+    etag = text.get(TAKES_GZIP).headers["ETag"]
+
+    response = text.get({**TAKES_GZIP, "Range": "bytes=100-", "If-Range": etag})
+
+    assert (response.status_code, response.data) == (200, TEXT)
+
+
+def test_each_form_of_a_file_is_known_by_its_own_tag(text: Site):
+    etag = text.get(TAKES_GZIP).headers["ETag"]
+
+    assert text.get({**TAKES_GZIP, "If-None-Match": etag}).status_code == 304
+    assert text.get({"If-None-Match": etag}).status_code == 200
+    assert text.get({**TAKES_GZIP, "If-None-Match": text.etag}).status_code == 200
+    assert text.get({"If-None-Match": text.etag}).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (TEXT + b"1", "too-large.csv"),
+        (b"n\n", "small.csv"),
+        (TEXT, "report.pdf"),
+        (random.Random(1).randbytes(5000), "noise.txt"),
+    ],
+)
+def test_what_would_gain_nothing_leaves_as_it_is(text: Site, content: bytes, name: str):
+    response = text.serve(content, name).get(TAKES_GZIP)
+
+    assert response.data == content
+    assert "Content-Encoding" not in response.headers
+
+
+def test_a_compressed_file_that_left_in_part_is_not_counted(text: Site):
+    with text.app.test_request_context("/file", headers=TAKES_GZIP):
+        response = text.app.full_dispatch_request()
+    chunks = iter(response.response)
+    next(chunks)
+    response.close()
+
+    assert text.told == ["started"]
 
 
 # Several as one

@@ -18,8 +18,8 @@ FLOORS = (
     # 0: words, shapes, and the ways to a database
     """
     errors progress texts translations/__init__ translations/de translations/es translations/fr
-    translations/it words signals settings protocols conditions links outputs columns tables
-    database
+    translations/it words signals settings protocols conditions compression links outputs columns
+    tables database
     """,
     # 1: each the only writer of something, or the only one who knows it
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 import threading
@@ -1096,6 +1097,19 @@ def test_scripts_of_a_known_version_are_asked_for_once(site: sites.Site):
         for other in (name, f"{name}?v=another"):
             assert "immutable" not in str(kept(visitor, other))
         assert "immutable" not in str(kept(visitor, f"{name}x?{mark}"))
+
+
+def test_scripts_leave_compressed_to_who_takes_it(site: sites.Site):
+    url, gzipped = "/download-btn/static/download-btn.js", {"Accept-Encoding": "gzip"}
+    client = site.visitor().client
+    with client.get(url) as plain, client.get(url, headers=gzipped) as packed:
+        assert gzip.decompress(packed.data) == plain.data
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert plain.headers["ETag"] != packed.headers["ETag"]
+        assert "Accept-Encoding" in plain.vary
+        etag = packed.headers["ETag"]
+    with client.get(url, headers={**gzipped, "If-None-Match": etag}) as answer:
+        assert (answer.status_code, answer.data) == (304, b"")
 
 
 def kept(visitor: sites.Visitor, url: str) -> str | None:
