@@ -151,14 +151,17 @@ class Follower {
   async save(again = false) {
     const {element} = this;
     const files = filesToSave(element.snapshot).filter((file) => again || !this.resumed || !file.started);
-    element.show("saving");
+    const mustLook = again || this.resumed;
     this.#refused.clear();
+    // What needs no look is on its way before it is said to be.
+    if (mustLook || files[0]?.size === null) element.show("saving");
     for (const [index, file] of files.entries()) {
       if (!isWeb(file.url) || this.isElsewhere(file)) continue;
       if (index) await pause(BURST_GAP);
-      if (again || this.resumed || file.size === null) await this.#try(file);
+      if (mustLook || file.size === null) await this.#try(file);
       if (!element.isConnected || element.snapshot?.run !== this.run) return;
       if (!this.#refused.has(file.url) && !this.isElsewhere(file)) this.#press(file);
+      if (element.state !== "saving") element.show("saving");
     }
     this.#pressedAt = performance.now();
     if (this.#refused.size) element.fail("unsaved", {names: [...this.#refused.values()].join(", ")});
