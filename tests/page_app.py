@@ -237,6 +237,19 @@ PAGE = """
 </main></body></html>
 """
 
+SWAPPING = """
+<meta name="htmx-config" content='{"includeIndicatorStyles": false, "allowEval": false}'>
+<script src="{{ prefix }}/library/{{ request.args['library'] }}"></script>
+<button id="load" hx-get="{{ request.args.get('load', '') }}" hx-select="section"
+  hx-target="#place" hx-swap="innerHTML">Load</button>
+<div id="place"></div>
+<turbo-frame id="frame"></turbo-frame>
+<nav hx-boost="true"><a href="{{ request.args.get('next', '') }}">Next</a></nav>
+"""
+
+FRAME = """<turbo-frame id="frame"><section>
+{{ btn.render_btn() }}{{ btn.render_progress() }}</section></turbo-frame>"""
+
 OUTSIDE = """
 <form id="by-id"><input name="who" aria-label="Who" value="by id"></form>
 <form><input name="who" aria-label="Who else" value="not this one"></form>
@@ -296,6 +309,23 @@ def form():
 def order_page():
     """Show a WTForms form."""
     return page(extra=render_template_string(ORDER, form=OrderForm()))
+
+
+@app.get("/swapping")
+def swapping():
+    """Show a page whose parts a library swaps: `/swapping?library=htmx.min.js&load=…&next=…`."""
+    return page(buttons=wanted_buttons(), extra=render_template_string(SWAPPING, prefix=PREFIX))
+
+
+@app.get("/frame")
+def frame():
+    (btn,) = wanted_buttons()
+    return page(extra=render_template_string(FRAME, btn=btn))
+
+
+@app.get("/library/<name>")
+def library(name):
+    return send_from_directory(Path(__file__).parent / "vendor", name)
 
 
 def manager_html():
