@@ -127,8 +127,32 @@ def downloads_of(page: Page) -> list[Any]:
     return downloads
 
 
-def axe_findings(page: Page) -> list[str]:
-    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
+def show_all_states(page: Page, gate: str) -> None:
+    """Bring eleven buttons into one state each."""
+    button(page, 1).click()
+    page.evaluate("document.querySelectorAll('download-btn')[0].show('submitting')")
+    for index in range(2, 9):
+        button(page, index).click()
+    wait_for(page, "running", 1)
+    wait_for(page, "running", 2)
+    wait_for(page, "failed", 3)
+    wait_for(page, "failed", 4)
+    for index in (5, 6, 7):
+        wait_for(page, "done", index)
+    wait_for(page, "running", 8)
+    page.get_by_role("button", name="Cancel").last.click()
+    wait_for(page, "cancelled", 8)
+
+
+def all_states(site: Site, gate: str, **query: str) -> str:
+    names = ["one", f"half:{gate}", f"unknown:{gate}", "broken", "refusing"]
+    return site.address(*names, "two", "thanks", "nothing", f"one:{gate}", **query)
+
+
+def axe_findings(page: Any) -> list[str]:
+    """Return what axe finds in a page, or in another browser's tab."""
+    script = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+    page.evaluate(f"void (() => {{ {script} }})()")
     violations = page.evaluate("axe.run().then(({violations}) => violations)")
     return [
         f"{finding['id']}: {node['html']}" for finding in violations for node in finding["nodes"]

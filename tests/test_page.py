@@ -18,6 +18,7 @@ from pages import (
     OFFLINE,
     RECORD,
     Site,
+    all_states,
     axe_findings,
     button,
     click_and_save,
@@ -25,6 +26,7 @@ from pages import (
     expect_words,
     running_site,
     saved,
+    show_all_states,
     text,
     wait_for,
 )
@@ -772,28 +774,6 @@ def test_s35_the_keyboard_is_enough(page: Page, site: Site, gate: str, key: str)
     page.keyboard.press(key)
     wait_for(page, "cancelled")
     expect(button(page)).to_be_focused()
-
-
-def show_all_states(page: Page, gate: str) -> None:
-    """Bring eleven buttons into one state each."""
-    button(page, 1).click()
-    page.evaluate("document.querySelectorAll('download-btn')[0].show('submitting')")
-    for index in range(2, 9):
-        button(page, index).click()
-    wait_for(page, "running", 1)
-    wait_for(page, "running", 2)
-    wait_for(page, "failed", 3)
-    wait_for(page, "failed", 4)
-    for index in (5, 6, 7):
-        wait_for(page, "done", index)
-    wait_for(page, "running", 8)
-    page.get_by_role("button", name="Cancel").last.click()
-    wait_for(page, "cancelled", 8)
-
-
-def all_states(site: Site, gate: str, **query: str) -> str:
-    names = ["one", f"half:{gate}", f"unknown:{gate}", "broken", "refusing"]
-    return site.address(*names, "two", "thanks", "nothing", f"one:{gate}", **query)
 
 
 @pytest.mark.parametrize(
