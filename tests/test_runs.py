@@ -29,6 +29,7 @@ from flask_download_btn.runs import (
     QUEUED,
     READY,
     RUNNING,
+    SEQ_OF_ATTEMPT,
     Outcome,
     Run,
     Runs,
@@ -260,6 +261,17 @@ def test_only_one_of_fifty_gets_a_run(runs: Runs):
     ((winner,),) = [answer for answer in answers if answer]
     assert (winner.state, winner.attempt) == (RUNNING, 1)
     assert answers.count([]) == 49
+
+
+def test_a_run_that_is_claimed_as_it_is_made_is_nobody_elses(book: Book, runs: Runs):
+    run, is_new = runs.make(a_click(), claimed=True)
+
+    assert is_new
+    assert (run.state, run.attempt, run.seq) == (RUNNING, 1, SEQ_OF_ATTEMPT)
+    assert run.claimed_at == pytest.approx(run.made_at, abs=1)
+    assert runs.claim([run.id]) == []
+    assert runs.make(a_click(), claimed=True) == (run, False)
+    assert end(book, runs, run)
 
 
 def test_those_that_are_still_queued_are_got_in_the_order_asked_for(book: Book, runs: Runs):

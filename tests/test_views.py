@@ -1032,18 +1032,19 @@ def test_what_collect_returns_must_be_json(tmp_path: Path, caplog: pytest.LogCap
     assert "'collect' returned" in caplog.text
 
 
+@pytest.mark.parametrize("has_place", [False, True])
 def test_who_cannot_hand_a_run_over_says_so_and_leaves_nothing_queued(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, has_place: bool
 ):
     class Broken:
-        def start(self, run_id: str) -> None:
+        def start(self, run: Any) -> None:
             raise ConnectionError("the broker is down")
 
         def queued(self) -> tuple[str, ...]:
             return ()
 
         def place(self) -> Any:
-            return nullcontext()
+            return nullcontext(self.start if has_place else None)
 
     with sites.site(tmp_path, options={"runner": Broken()}) as site:
         visitor = site.visitor()
