@@ -361,6 +361,7 @@ def test_a_page_that_went_away_does_not_stop_its_run(site: sites.Site, visitor: 
 def test_a_cancel_is_told_and_nothing_follows(site: sites.Site, visitor: WireVisitor):
     picture = visitor.start(token_of(site, visitor, a_second_of_reports))
     watch = visitor.watch(picture["run"])
+    GATES["second"].set()
     wait_until(lambda: watch.events, "Nothing is told")
 
     asked_at = time.monotonic()
