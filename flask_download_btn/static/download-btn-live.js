@@ -412,7 +412,9 @@ function drawFiles(element, list, memory) {
   const template = list.querySelector("template");
   const key = run + " " + files.map(({url}) => url).join(" ");
   if (!template) return;
-  if (memory.key !== key || memory.list !== list) {
+  // Who morphs a page takes the rows away that its server did not send.
+  const isWhole = memory.list === list && list.children.length > files.length;
+  if (memory.key !== key || !isWhole) {
     if (list.contains(document.activeElement)) element.button.focus();
     list.replaceChildren(template, ...files.map((file) => newRow(template, file, memory)));
     Object.assign(memory, {key, list});

@@ -49,6 +49,7 @@ function put(words, fields) {
 }
 
 class DownloadBtn extends HTMLElement {
+  static observedAttributes = ["data-state"];
   snapshot = null;
   state = "idle";
   flags = new Set();
@@ -89,6 +90,11 @@ class DownloadBtn extends HTMLElement {
   disconnectedCallback() {
     this.#leave();
     if (!this.snapshot) this.state = "idle";
+  }
+
+  /* Turbo and others morph a page into what the server sends, which knows nothing of what is shown. */
+  attributeChangedCallback(name, before, state) {
+    if (this.isConnected && state !== this.state) this.#drawSoon();
   }
 
   handleEvent(event) {
