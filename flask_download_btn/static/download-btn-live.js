@@ -330,6 +330,22 @@ export function draw(element, panel) {
   if (page && element.snapshot?.url) page.href = element.snapshot.url;
 }
 
+/** Put into words what sentences say of a run's files. */
+export function wordsOf({snapshot, panel}) {
+  const isMirrored = panel?.matches(":dir(rtl)");
+  const names = (snapshot?.files ?? []).map(({name}) => isolated(name, isMirrored));
+  return {
+    files_text: names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", "),
+    zip_text: isolated(snapshot?.zip?.size_text, isMirrored),
+    reference: isolated(snapshot?.reference, isMirrored),
+  };
+}
+
+/* Where a name is of another direction than its sentence, each would turn parts of the other around. */
+function isolated(text, isMirrored) {
+  return text && (isMirrored || /[^ -~]/.test(text)) ? `\u2068${text}\u2069` : text;
+}
+
 /** Take back what was said of a form's fields, or of one. */
 export function forgive(form, only) {
   for (const [name, {fields, place}] of blamed.get(form) ?? []) {

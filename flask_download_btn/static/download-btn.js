@@ -246,10 +246,7 @@ class DownloadBtn extends HTMLElement {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     const {button, panel, state} = this;
-    const fields = {...this.snapshot};
-    const names = (fields.files ?? []).map(({name}) => name);
-    fields.files_text = names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", ");
-    fields.zip_text = fields.zip?.size_text;
+    const fields = {...this.snapshot, ...live?.wordsOf(this)};
     const tokens = this.#tokens(fields);
     this.dataset.state = state;
     if (this.isLive) button.setAttribute("aria-disabled", "true");
