@@ -774,65 +774,6 @@ def test_s35_the_keyboard_is_enough(page: Page, site: Site, gate: str, key: str)
     expect(button(page)).to_be_focused()
 
 
-def show_all_states(page: Page, gate: str) -> None:
-    """Bring eleven buttons into one state each."""
-    button(page, 1).click()
-    page.evaluate("document.querySelectorAll('download-btn')[0].show('submitting')")
-    for index in range(2, 9):
-        button(page, index).click()
-    wait_for(page, "running", 1)
-    wait_for(page, "running", 2)
-    wait_for(page, "failed", 3)
-    wait_for(page, "failed", 4)
-    for index in (5, 6, 7):
-        wait_for(page, "done", index)
-    wait_for(page, "running", 8)
-    page.get_by_role("button", name="Cancel").last.click()
-    wait_for(page, "cancelled", 8)
-
-
-def all_states(site: Site, gate: str, **query: str) -> str:
-    names = ["one", f"half:{gate}", f"unknown:{gate}", "broken", "refusing"]
-    return site.address(*names, "two", "thanks", "nothing", f"one:{gate}", **query)
-
-
-@pytest.mark.parametrize(
-    ("framework", "width", "scheme"),
-    [
-        ("none", 320, "light"),
-        ("none", 1024, "dark"),
-        ("bootstrap4", 320, "light"),
-        ("bootstrap5", 320, "dark"),
-    ],
-)
-def test_s37_every_state_can_be_read_with_any_framework(
-    new_visitor: Callable[..., Any],
-    site: Site,
-    gate: str,
-    framework: str,
-    width: int,
-    scheme: str,
-) -> None:
-    page = new_visitor(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
-    ).open_tab()
-    theme = scheme if framework == "bootstrap5" else "light"
-    page.goto(all_states(site, gate, framework=framework, theme=theme))
-    show_all_states(page, gate)
-    findings = axe_findings(page)
-    if framework == "bootstrap4":
-        # Its own blue has 3.97:1 on its own buttons.
-        findings = [finding for finding in findings if "btn-primary" not in finding]
-    assert findings == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for index in range(1, 9):
-        box = page.locator("[data-btn-bar]").nth(index).bounding_box()
-        assert box
-        assert box["height"] >= 6
-        assert box["width"] >= 200
-    site.open_gate(gate)
-
-
 def test_no_state_of_a_run_moves_what_stands_below(page: Page, site: Site, gate: str) -> None:
     page.goto(site.address(f"half:{gate}", "one"))
     where = page.locator("section").nth(1)
