@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from browsers import BROWSERS, Tab
 from conftest import need
-from pages import BUTTON, Site, running_site
+from pages import BUTTON, Site, address_of_states, axe_findings, running_site, show_states
 from processes import wait_until
 
 # What Selenium does inside of itself.
@@ -138,3 +138,9 @@ def test_no_state_breaks_the_policy_of_a_strict_page(
     tab.click(BUTTON)
     wait_for(tab, "done")
     assert tab.evaluate("window.broken") == []
+
+
+def test_no_state_has_a_fault_that_axe_finds(opened: Callable[[str], Tab], site: Site) -> None:
+    tab = opened(address_of_states(site, "/center"))
+    show_states(tab)
+    assert axe_findings(tab) == []
