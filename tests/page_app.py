@@ -367,7 +367,10 @@ def page(buttons=(), extra=""):
     if "library" in request.args:
         # htmx and Turbo write styles of their own.
         policy += "; style-src 'self' 'unsafe-inline'"
-    return Response(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+    headers = {"Content-Security-Policy": policy}
+    if "keep" not in request.args:
+        headers["Cache-Control"] = "no-store"
+    return Response(html, headers=headers)
 
 
 @app.get("/framed")
