@@ -858,53 +858,6 @@ def test_a_button_that_is_moved_goes_on_with_its_run(page: Page, site: Site, gat
     assert len(downloads) == 1
 
 
-# As htmx swaps a fragment in, and as Turbo keeps a clone of the page that it leaves.
-SWAP = """
-  async (address) => {
-    const html = await (await fetch(address)).text();
-    const page = new DOMParser().parseFromString(html, "text/html");
-    document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
-  }
-"""
-
-
-def test_a_button_that_is_swapped_in_works_as_any_other(
-    page: Page, site: Site, tmp_path: Path
-) -> None:
-    page.goto(site.address("one"))
-    for _ in range(2):
-        page.evaluate(SWAP, site.address("at_once"))
-        assert click_and_save(page, tmp_path) == ("at once.txt", b"at once")
-        wait_for(page, "done")
-
-
-def test_a_button_that_is_swapped_for_itself_goes_on_with_its_run(
-    page: Page, site: Site, gate: str
-) -> None:
-    page.goto(site.address(f"half:{gate}"))
-    downloads = downloads_of(page)
-    button(page).click()
-    wait_for(page, "running")
-    page.evaluate(SWAP, page.url)
-    expect_words(page, "42%")
-    site.open_gate(gate)
-    wait_for(page, "done")
-    assert len(downloads) == 1
-
-
-def test_a_page_that_comes_back_as_a_clone_finds_its_run(page: Page, site: Site, gate: str) -> None:
-    page.goto(site.address(f"half:{gate}"))
-    downloads = downloads_of(page)
-    button(page).click()
-    wait_for(page, "running")
-    page.evaluate("window.kept = document.body.cloneNode(true), document.body.replaceChildren()")
-    page.evaluate("document.body.replaceWith(kept)")
-    wait_for(page, "running")
-    site.open_gate(gate)
-    wait_for(page, "done")
-    assert len(downloads) == 1
-
-
 def test_progress_that_is_removed_alone_leaves_a_button_that_works(
     page: Page, site: Site, gate: str
 ) -> None:
@@ -916,31 +869,6 @@ def test_progress_that_is_removed_alone_leaves_a_button_that_works(
     site.open_gate(gate)
     wait_for(page, "done")
     assert len(downloads) == 1
-
-
-def test_thirty_buttons_that_came_and_went_leave_nothing(page: Page, site: Site, gate: str) -> None:
-    page.goto(site.address(f"half:{gate}"))
-    button(page).click()
-    wait_for(page, "running")
-    browser = page.context.new_cdp_session(page)
-    browser.send("Performance.enable")
-
-    def swap_and_count(times: int) -> dict[str, float]:
-        for _ in range(times):
-            page.evaluate(SWAP, page.url)
-            wait_for(page, "running")
-        # A socket closes two seconds after the last that followed a run by it.
-        page.evaluate("document.querySelector('main').replaceChildren()")
-        page.wait_for_timeout(2500)
-        browser.send("HeapProfiler.collectGarbage")
-        metrics = browser.send("Performance.getMetrics")["metrics"]
-        return {metric["name"]: metric["value"] for metric in metrics}
-
-    before, after = swap_and_count(3), swap_and_count(30)
-    assert after["JSEventListeners"] <= before["JSEventListeners"] + 5
-    assert after["Nodes"] <= before["Nodes"] + 100
-    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + 1_000_000
-    site.open_gate(gate)
 
 
 # -- weight and speed ----------------------------------------------------------------------------
