@@ -410,8 +410,7 @@ def test_what_has_the_focus_shows_it(
         assert contrasts.of_ring(page) >= 3, control
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("framework", ["none", "bootstrap5"])
+@pytest.mark.parametrize(("framework", "scheme"), [("none", "light"), ("bootstrap5", "dark")])
 def test_forced_colours_leave_everything_visible(
     look: Callable[..., Page], contrasts: Contrasts, framework: str, scheme: str
 ) -> None:
