@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Flask, Response, render_template_string, request, send_from_directory
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import FlaskForm
-from markupsafe import escape
+from markupsafe import Markup, escape
 from werkzeug.middleware.proxy_fix import ProxyFix
 from wtforms import IntegerField, RadioField, StringField
 from wtforms.validators import AnyOf, Regexp
@@ -214,6 +214,8 @@ def by_id(btn):
     return File(b"by id", "by id.txt")
 
 
+VENDOR = Path(__file__).parent / "vendor"
+LIBRARIES = {"htmx": "htmx.min.js", "turbo": "turbo.js"}
 FRAMEWORKS = {
     "none": "",
     "bootstrap4": "bootstrap4/css/bootstrap.min.css",
@@ -228,27 +230,15 @@ PAGE = """
 <title>Orders</title><link rel="icon" href="{{ prefix }}/icon.svg">
 {% if framework %}<link rel="stylesheet" href="{{ prefix }}/framework/{{ framework }}">
 {% else %}<link rel="stylesheet" href="{{ prefix }}/page.css">{% endif %}
-{{ download_btn.render_script(nonce=nonce) }}
-</head><body><main class="p-3"><h1>Orders</h1>
+{% if not bare %}{{ download_btn.render_script(nonce=nonce) }}{% endif %}
+{% if library %}<script src="{{ prefix }}/vendor/{{ library }}" defer></script>{% endif %}
+</head><body{% if library %} hx-boost="true"{% endif %}><main class="p-3"><h1>Orders</h1>
 {% for btn in buttons %}
 <section>{{ btn.render_btn() }}{{ btn.render_progress() }}</section>
 {% endfor %}
 {{ extra|safe }}
 </main></body></html>
 """
-
-SWAPPING = """
-<meta name="htmx-config" content='{"includeIndicatorStyles": false, "allowEval": false}'>
-<script src="{{ prefix }}/library/{{ request.args['library'] }}"></script>
-<button id="load" hx-get="{{ request.args.get('load', '') }}" hx-select="section"
-  hx-target="#place" hx-swap="innerHTML">Load</button>
-<div id="place"></div>
-<turbo-frame id="frame"></turbo-frame>
-<nav hx-boost="true"><a href="{{ request.args.get('next', '') }}">Next</a></nav>
-"""
-
-FRAME = """<turbo-frame id="frame"><section>
-{{ btn.render_btn() }}{{ btn.render_progress() }}</section></turbo-frame>"""
 
 OUTSIDE = """
 <form id="by-id"><input name="who" aria-label="Who" value="by id"></form>
@@ -261,6 +251,21 @@ ORDER = """
 {{ form.kind() }}{% set btn = download_btn("order") %}
 {{ btn.render_btn() }}{{ btn.render_progress() }}
 </form>
+"""
+
+SWAPS = """
+<a href="{{ prefix }}/swaps{{ query }}">Elsewhere</a>
+<button hx-get="{{ prefix }}/fragment{{ query }}" hx-target="#place" hx-swap="outerHTML">
+Swap</button>
+<button hx-get="{{ prefix }}/fragment{{ query }}" hx-target="#frame">Swap inside</button>
+<a href="{{ prefix }}/swaps{{ query }}" data-turbo-frame="frame">Frame</a>
+<form method="post" action="{{ prefix }}/stream{{ query }}">
+<button>Stream</button> <button name="method" value="morph">Morph</button></form>
+<turbo-frame id="frame">{{ fragment }}</turbo-frame>
+"""
+
+FRAGMENT = """
+<div id="place">{% for btn in buttons %}<section>{{ btn }}</section>{% endfor %}</div>
 """
 
 FORM = """
@@ -299,6 +304,35 @@ def center():
     return page(buttons=wanted_buttons(), extra=render(nonce=request.args.get("nonce")))
 
 
+@app.get("/swaps")
+def swaps():
+    """Show `b` in a page of htmx or Turbo whose controls bring `to`, each in its own way."""
+    query = f"?library={request.args['library']}"
+    query += "".join(f"&b={name}&to={name}" for name in request.args.getlist("to"))
+    html = render_template_string(SWAPS, query=query, prefix=PREFIX, fragment=fragment())
+    return page(extra=html)
+
+
+@app.get("/fragment")
+def fragment():
+    """Show buttons without a page around them: `/fragment?b=one`."""
+    return Markup(render_template_string(FRAGMENT, buttons=wanted_buttons()))
+
+
+@app.post("/stream")
+def stream():
+    """Answer as Turbo wants it: what stands at `place` is replaced."""
+    method = request.form.get("method", "")
+    html = f"<turbo-stream action=replace method='{escape(method)}' target=place>"
+    html += f"<template>{fragment()}</template></turbo-stream>"
+    return Response(html, mimetype="text/vnd.turbo-stream.html")
+
+
+@app.get("/vendor/<name>")
+def vendor(name):
+    return send_from_directory(VENDOR, name)
+
+
 @app.get("/form")
 def form():
     numbers = int(request.args.get("numbers", "1"))
@@ -309,23 +343,6 @@ def form():
 def order_page():
     """Show a WTForms form."""
     return page(extra=render_template_string(ORDER, form=OrderForm()))
-
-
-@app.get("/swapping")
-def swapping():
-    """Show a page whose parts a library swaps: `/swapping?library=htmx.min.js&load=…&next=…`."""
-    return page(buttons=wanted_buttons(), extra=render_template_string(SWAPPING, prefix=PREFIX))
-
-
-@app.get("/frame")
-def frame():
-    (btn,) = wanted_buttons()
-    return page(extra=render_template_string(FRAME, btn=btn))
-
-
-@app.get("/library/<name>")
-def library(name):
-    return send_from_directory(Path(__file__).parent / "vendor", name)
 
 
 def manager_html():
@@ -339,15 +356,21 @@ def page(buttons=(), extra=""):
         buttons=buttons,
         extra=extra,
         nonce=nonce,
+        bare="bare" in request.args,
+        library=LIBRARIES.get(request.args.get("library")),
         prefix=PREFIX,
         framework=FRAMEWORKS[request.args.get("framework", "none")],
     )
-    policy = (
-        f"default-src 'self'; script-src 'nonce-{nonce}'" + " 'strict-dynamic'"
-        if nonce
-        else "default-src 'self'"
-    )
-    return Response(html, headers={"Content-Security-Policy": policy, "Cache-Control": "no-store"})
+    policy = "default-src 'self'"
+    if nonce:
+        policy += f"; script-src 'nonce-{nonce}' 'strict-dynamic'"
+    if "library" in request.args:
+        # htmx and Turbo write styles of their own.
+        policy += "; style-src 'self' 'unsafe-inline'"
+    headers = {"Content-Security-Policy": policy}
+    if "keep" not in request.args:
+        headers["Cache-Control"] = "no-store"
+    return Response(html, headers=headers)
 
 
 @app.get("/framed")

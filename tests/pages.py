@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import axe_playwright_python
+from browsers import Tab
 from playwright.sync_api import Page, expect
 from processes import TESTS, Process, app_server
 
@@ -41,6 +42,72 @@ RECORD = """
       });
     }
   });
+"""
+
+
+# Two files as a snapshot has them. The second was not saved, and its name reads from the right.
+FILES = [
+    {"name": name, "size": 9, "size_text": "3.4 MB", "type": "text/csv"}
+    | {"url": f"/files/{saved}", "started": saved, "downloaded": saved, "elsewhere": False}
+    for name, saved in (("(1) orders.csv", True), ("(2) דוח.csv", False))
+]
+ZIP = {"name": "files.zip", "url": "/zip", "size_text": "6.8 MB", "only": False}
+HALF = {"percent": 42.7, "text": "Writing the orders of the year 2026: 42%"}
+
+# All that a page can show: a snapshot, and the state and flag that the page gives to it.
+STATES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "idle": ({}, ["idle"]),
+    "submitting": ({}, ["submitting"]),
+    "queued": ({"queue_position": 3}, ["queued"]),
+    "running": (HALF | {"eta_text": "about 2 min left"}, ["running"]),
+    "unknown": ({"text": "Looking around"}, ["running"]),
+    "cancelling": (HALF, ["running", "cancelling"]),
+    "reconnecting": (HALF, ["reconnecting"]),
+    "lost": (HALF, ["reconnecting", "lost"]),
+    "held": ({"files": FILES, "zip": ZIP}, ["ready", "held"]),
+    "framed": ({"files": FILES}, ["ready", "framed"]),
+    "elsewhere": ({"files": FILES}, ["ready", "elsewhere"]),
+    "offered": ({"files": FILES}, ["ready", "offered"]),
+    "saving": ({"files": FILES}, ["saving"]),
+    "done": ({"files": FILES, "zip": ZIP}, ["done"]),
+    "messaged": ({"files": FILES[:1], "message": "Thank you for your order."}, ["done"]),
+    "nothing": ({}, ["done"]),
+    "failed": (
+        HALF | {"message": "Something went wrong. Please try again.", "reference": "4f1d0c"},
+        ["failed"],
+    ),
+    "cancelled": (HALF, ["cancelled"]),
+    "expired": (HALF, ["expired"]),
+}
+
+# Every snapshot is drawn by the page's own script; no server makes a run for it.
+SHOW_STATES = """
+  async (states) => {
+    const elements = [...document.querySelectorAll("main > section download-btn")];
+    const blank = {
+      state: "running", stage: "", stage_no: 1, percent: null, text: "", eta: null, eta_text: null,
+      queue_position: null, message: null, reference: null, callback: null,
+      url: "/", cancel_url: "/", files: [], zip: null, seq: 1,
+    };
+    // What has files loads the script's second half, which draws the others too.
+    const names = Object.keys(states);
+    const order = [...names].sort((a, b) => ("files" in states[b][0]) - ("files" in states[a][0]));
+    for (const name of order) {
+      const [changes, shown] = states[name];
+      const element = elements[names.indexOf(name)];
+      element.closest("section").dataset.shows = name;
+      if (name === "idle") continue;
+      const picture = {...blank, run: element.id, ...changes};
+      if (picture.files.length) {
+        const files = picture.files.map((file) => ({...file, downloaded: true}));
+        element.snapshot = {...picture, files, state: "ready"};
+        element.parentNode.insertBefore(element, element.nextSibling);
+        while (element.state !== "done") await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      element.accept({...picture, seq: 2});
+      element.show(...shown);
+    }
+  }
 """
 
 
@@ -127,32 +194,18 @@ def downloads_of(page: Page) -> list[Any]:
     return downloads
 
 
-def show_all_states(page: Page, gate: str) -> None:
-    """Bring eleven buttons into one state each."""
-    button(page, 1).click()
-    page.evaluate("document.querySelectorAll('download-btn')[0].show('submitting')")
-    for index in range(2, 9):
-        button(page, index).click()
-    wait_for(page, "running", 1)
-    wait_for(page, "running", 2)
-    wait_for(page, "failed", 3)
-    wait_for(page, "failed", 4)
-    for index in (5, 6, 7):
-        wait_for(page, "done", index)
-    wait_for(page, "running", 8)
-    page.get_by_role("button", name="Cancel").last.click()
-    wait_for(page, "cancelled", 8)
+def address_of_states(site: Site, path: str = "/", **query: str) -> str:
+    """Name a page with a new button for each of STATES."""
+    return site.address(*(f"half:{uuid4().hex}" for _ in STATES), path=path, **query)
 
 
-def all_states(site: Site, gate: str, **query: str) -> str:
-    names = ["one", f"half:{gate}", f"unknown:{gate}", "broken", "refusing"]
-    return site.address(*names, "two", "thanks", "nothing", f"one:{gate}", **query)
+def show_states(page: Page | Tab) -> None:
+    page.evaluate(f"({SHOW_STATES})({json.dumps(STATES)})")
 
 
-def axe_findings(page: Any) -> list[str]:
-    """Return what axe finds in a page, or in another browser's tab."""
+def axe_findings(page: Page | Tab) -> list[str]:
     script = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-    page.evaluate(f"void (() => {{ {script} }})()")
+    page.evaluate(f"void (() => {{{script}}})()")
     violations = page.evaluate("axe.run().then(({violations}) => violations)")
     return [
         f"{finding['id']}: {node['html']}" for finding in violations for node in finding["nodes"]

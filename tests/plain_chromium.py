@@ -23,6 +23,7 @@ class PlainPage:
         self._connection = create_connection(address, timeout=10)
         self._number = 0
         self._home = home
+        self._other = ""
 
     def call(self, method: str, **parameters: Any) -> Any:
         self._number += 1
@@ -50,6 +51,31 @@ class PlainPage:
         place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+
+    def hide(self) -> None:
+        """Open another tab before this one."""
+        self._other = self.call("Target.createTarget", url="about:blank")["targetId"]
+        wait_until(lambda: self.evaluate("document.hidden"), "The tab is not hidden")
+
+    def show(self) -> None:
+        self.call("Target.closeTarget", targetId=self._other)
+        self.call("Page.bringToFront")
+
+    def sleep(self) -> None:
+        """Lose the network and stand still, as a hidden tab does when a phone is put away."""
+        self.hide()
+        self._cut(True)
+        self.call("Page.setWebLifecycleState", state="frozen")
+
+    def wake(self) -> None:
+        self._cut(False)
+        self.call("Page.setWebLifecycleState", state="active")
+        self.show()
+
+    def _cut(self, is_cut: bool) -> None:
+        self.call("Network.enable")
+        speeds = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.call("Network.emulateNetworkConditions", offline=is_cut, **speeds)
 
     def saved(self) -> list[str]:
         return sorted(path.name for path in (self._home / "Downloads").iterdir())

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from browsers import BROWSERS, Tab
 from conftest import need
-from pages import BUTTON, Site, axe_findings, running_site
+from pages import BUTTON, Site, address_of_states, axe_findings, running_site, show_states
 from processes import wait_until
 
 # What Selenium does inside of itself.
@@ -140,19 +140,7 @@ def test_no_state_breaks_the_policy_of_a_strict_page(
     assert tab.evaluate("window.broken") == []
 
 
-def test_axe_finds_nothing_in_any_state_of_a_run(
-    opened: Callable[[str], Tab], site: Site, gate: str
-) -> None:
-    tab = opened(site.address(f"half:{gate}", f"unknown:{gate}", "broken", "thanks", "one"))
-    tab.evaluate(
-        f"void document.querySelectorAll('{BUTTON}').forEach((b, n) => n < 4 && b.click())"
-    )
-    states = "[...document.querySelectorAll('download-btn')].map(({dataset}) => dataset.state)"
-    expected = ["running", "running", "failed", "done", "idle"]
-    wait_until(lambda: tab.evaluate(states) == expected, "the states do not come", patience=20)
-
+def test_no_state_has_a_fault_that_axe_finds(opened: Callable[[str], Tab], site: Site) -> None:
+    tab = opened(address_of_states(site, "/center"))
+    show_states(tab)
     assert axe_findings(tab) == []
-    tab.evaluate("void document.querySelector('download-btn').cancel()")
-    wait_for(tab, "cancelled")
-    assert axe_findings(tab) == []
-    site.open_gate(gate)

@@ -18,7 +18,6 @@ from pages import (
     OFFLINE,
     RECORD,
     Site,
-    all_states,
     axe_findings,
     button,
     click_and_save,
@@ -26,7 +25,6 @@ from pages import (
     expect_words,
     running_site,
     saved,
-    show_all_states,
     text,
     wait_for,
 )
@@ -776,43 +774,6 @@ def test_s35_the_keyboard_is_enough(page: Page, site: Site, gate: str, key: str)
     expect(button(page)).to_be_focused()
 
 
-@pytest.mark.parametrize(
-    ("framework", "width", "scheme"),
-    [
-        ("none", 320, "light"),
-        ("none", 1024, "dark"),
-        ("bootstrap4", 320, "light"),
-        ("bootstrap5", 320, "dark"),
-    ],
-)
-def test_s37_every_state_can_be_read_with_any_framework(
-    new_visitor: Callable[..., Any],
-    site: Site,
-    gate: str,
-    framework: str,
-    width: int,
-    scheme: str,
-) -> None:
-    page = new_visitor(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
-    ).open_tab()
-    theme = scheme if framework == "bootstrap5" else "light"
-    page.goto(all_states(site, gate, framework=framework, theme=theme))
-    show_all_states(page, gate)
-    findings = axe_findings(page)
-    if framework == "bootstrap4":
-        # Its own blue has 3.97:1 on its own buttons.
-        findings = [finding for finding in findings if "btn-primary" not in finding]
-    assert findings == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for index in range(1, 9):
-        box = page.locator("[data-btn-bar]").nth(index).bounding_box()
-        assert box
-        assert box["height"] >= 6
-        assert box["width"] >= 200
-    site.open_gate(gate)
-
-
 def test_no_state_of_a_run_moves_what_stands_below(page: Page, site: Site, gate: str) -> None:
     page.goto(site.address(f"half:{gate}", "one"))
     where = page.locator("section").nth(1)
@@ -897,53 +858,6 @@ def test_a_button_that_is_moved_goes_on_with_its_run(page: Page, site: Site, gat
     assert len(downloads) == 1
 
 
-# As htmx swaps a fragment in, and as Turbo keeps a clone of the page that it leaves.
-SWAP = """
-  async (address) => {
-    const html = await (await fetch(address)).text();
-    const page = new DOMParser().parseFromString(html, "text/html");
-    document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
-  }
-"""
-
-
-def test_a_button_that_is_swapped_in_works_as_any_other(
-    page: Page, site: Site, tmp_path: Path
-) -> None:
-    page.goto(site.address("one"))
-    for _ in range(2):
-        page.evaluate(SWAP, site.address("at_once"))
-        assert click_and_save(page, tmp_path) == ("at once.txt", b"at once")
-        wait_for(page, "done")
-
-
-def test_a_button_that_is_swapped_for_itself_goes_on_with_its_run(
-    page: Page, site: Site, gate: str
-) -> None:
-    page.goto(site.address(f"half:{gate}"))
-    downloads = downloads_of(page)
-    button(page).click()
-    wait_for(page, "running")
-    page.evaluate(SWAP, page.url)
-    expect_words(page, "42%")
-    site.open_gate(gate)
-    wait_for(page, "done")
-    assert len(downloads) == 1
-
-
-def test_a_page_that_comes_back_as_a_clone_finds_its_run(page: Page, site: Site, gate: str) -> None:
-    page.goto(site.address(f"half:{gate}"))
-    downloads = downloads_of(page)
-    button(page).click()
-    wait_for(page, "running")
-    page.evaluate("window.kept = document.body.cloneNode(true), document.body.replaceChildren()")
-    page.evaluate("document.body.replaceWith(kept)")
-    wait_for(page, "running")
-    site.open_gate(gate)
-    wait_for(page, "done")
-    assert len(downloads) == 1
-
-
 def test_progress_that_is_removed_alone_leaves_a_button_that_works(
     page: Page, site: Site, gate: str
 ) -> None:
@@ -955,31 +869,6 @@ def test_progress_that_is_removed_alone_leaves_a_button_that_works(
     site.open_gate(gate)
     wait_for(page, "done")
     assert len(downloads) == 1
-
-
-def test_thirty_buttons_that_came_and_went_leave_nothing(page: Page, site: Site, gate: str) -> None:
-    page.goto(site.address(f"half:{gate}"))
-    button(page).click()
-    wait_for(page, "running")
-    browser = page.context.new_cdp_session(page)
-    browser.send("Performance.enable")
-
-    def swap_and_count(times: int) -> dict[str, float]:
-        for _ in range(times):
-            page.evaluate(SWAP, page.url)
-            wait_for(page, "running")
-        # A socket closes two seconds after the last that followed a run by it.
-        page.evaluate("document.querySelector('main').replaceChildren()")
-        page.wait_for_timeout(2500)
-        browser.send("HeapProfiler.collectGarbage")
-        metrics = browser.send("Performance.getMetrics")["metrics"]
-        return {metric["name"]: metric["value"] for metric in metrics}
-
-    before, after = swap_and_count(3), swap_and_count(30)
-    assert after["JSEventListeners"] <= before["JSEventListeners"] + 5
-    assert after["Nodes"] <= before["Nodes"] + 100
-    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + 1_000_000
-    site.open_gate(gate)
 
 
 # -- weight and speed ----------------------------------------------------------------------------

@@ -333,6 +333,22 @@ export function draw(element, panel) {
   if (page && element.snapshot?.url) page.href = element.snapshot.url;
 }
 
+/** Put into words what sentences say of a run's files. */
+export function wordsOf({snapshot, panel}) {
+  const isMirrored = panel?.matches(":dir(rtl)");
+  const names = (snapshot?.files ?? []).map(({name}) => isolated(name, isMirrored));
+  return {
+    files_text: names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", "),
+    zip_text: isolated(snapshot?.zip?.size_text, isMirrored),
+    reference: isolated(snapshot?.reference, isMirrored),
+  };
+}
+
+/* Where a name is of another direction than its sentence, each would turn parts of the other around. */
+function isolated(text, isMirrored) {
+  return text && (isMirrored || /[^ -~]/.test(text)) ? `\u2068${text}\u2069` : text;
+}
+
 /** Take back what was said of a form's fields, or of one. */
 export function forgive(form, only) {
   for (const [name, {fields, place}] of blamed.get(form) ?? []) {
@@ -415,7 +431,9 @@ function drawFiles(element, list, memory) {
   const template = list.querySelector("template");
   const key = run + " " + files.map(({url}) => url).join(" ");
   if (!template) return;
-  if (memory.key !== key || memory.list !== list) {
+  // Who morphs a page takes the rows away that its server did not send.
+  const isWhole = memory.list === list && list.children.length > files.length;
+  if (memory.key !== key || !isWhole) {
     if (list.contains(document.activeElement)) element.button.focus();
     list.replaceChildren(template, ...files.map((file) => newRow(template, file, memory)));
     Object.assign(memory, {key, list});

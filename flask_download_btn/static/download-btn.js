@@ -49,6 +49,7 @@ function put(words, fields) {
 }
 
 class DownloadBtn extends HTMLElement {
+  static observedAttributes = ["data-state"];
   snapshot = null;
   state = "idle";
   flags = new Set();
@@ -89,6 +90,11 @@ class DownloadBtn extends HTMLElement {
   disconnectedCallback() {
     this.#leave();
     if (!this.snapshot) this.state = "idle";
+  }
+
+  /* Turbo and others morph a page into what the server sends, which knows nothing of what is shown. */
+  attributeChangedCallback(name, before, state) {
+    if (this.isConnected && state !== this.state) this.#drawSoon();
   }
 
   handleEvent(event) {
@@ -241,10 +247,7 @@ class DownloadBtn extends HTMLElement {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     const {button, panel, state} = this;
-    const fields = {...this.snapshot};
-    const names = (fields.files ?? []).map(({name}) => name);
-    fields.files_text = names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", ");
-    fields.zip_text = fields.zip?.size_text;
+    const fields = {...this.snapshot, ...live?.wordsOf(this)};
     const tokens = this.#tokens(fields);
     this.dataset.state = state;
     if (this.isLive) button.setAttribute("aria-disabled", "true");
