@@ -86,6 +86,18 @@ def test_a_run_that_ends_at_once_opens_no_socket(page: Page, site: Site, tmp_pat
     assert not sockets
 
 
+def test_beside_a_live_run_one_that_ends_at_once_is_done_as_soon(
+    page: Page, site: Site, gate: str
+) -> None:
+    page.goto(site.address(f"half:{gate}", "at_once"))
+    with page.expect_websocket():
+        button(page, 0).click()
+    expect_words(page, "42%")
+    button(page, 1).click()
+    wait_for(page, "done", 1, patience=2)
+    site.open_gate(gate)
+
+
 def test_s3_twenty_five_files_all_arrive(page: Page, site: Site) -> None:
     page.goto(site.address("many"))
     downloads = downloads_of(page)

@@ -31,7 +31,12 @@ class Link {
     Object.assign(this, {client, address: socket, path: socketPath});
   }
 
-  get isConnected() {
+  /** Whether the socket brings news of this one's run: what had ended before is not watched. */
+  tells(follower) {
+    return this.#isConnected && this.followers.has(follower);
+  }
+
+  get #isConnected() {
     return Boolean(this.#socket?.connected);
   }
 
@@ -46,7 +51,7 @@ class Link {
       return;
     }
     if (!this.followers.size) this.#socket.disconnect();
-    else if (this.isConnected) this.#watch(follower);
+    else if (this.#isConnected) this.#watch(follower);
     else this.#socket.connect();
   }
 
@@ -257,7 +262,7 @@ class Follower {
   }
 
   get #patience() {
-    if (this.link.isConnected && !this.#misses && this.#heardAt) return SILENCE;
+    if (this.link.tells(this) && !this.#misses && this.#heardAt) return SILENCE;
     if (this.#isFinishing) return Math.min(150 * 2 ** this.#polls, 10000);
     return Math.min(1000 * 1.2 ** this.#misses, 5000);
   }
