@@ -17,6 +17,7 @@ from pages import (
     downloads_of,
     expect_words,
     running_site,
+    saved,
     wait_for,
 )
 from playwright.sync_api import Page, expect
@@ -215,6 +216,21 @@ def test_a_link_to_a_file_saves_it_and_swaps_nothing(
         with page.expect_download():
             page.get_by_role("link", name=name).click()
     expect(page.get_by_role("heading", name="Orders")).to_be_visible()
+
+
+@pytest.mark.parametrize("library", WAYS)
+def test_a_form_is_sent_by_its_button_alone(
+    page: Page, site: Site, tmp_path: Path, library: str
+) -> None:
+    address = site.address(path="/form", library=library)
+    page.goto(address)
+    page.get_by_label("Who").fill(library)
+    with page.expect_download() as saving:
+        page.get_by_label("Who").press("Enter")
+    assert saved(saving.value, tmp_path) == ("form 0.txt", b"form")
+    wait_for(page, "done")
+    assert page.url == address
+    assert [form["who"] for form in site.facts()["forms"] if "who" in form].count([library]) == 1
 
 
 def test_the_libraries_are_those_that_are_written_down() -> None:
