@@ -244,3 +244,22 @@ def test_the_libraries_are_those_that_are_written_down() -> None:
     for file, version, licence in rows:
         assert re.search(rf'(Turbo |version:"){re.escape(version)}\b', (vendor / file).read_text())
         assert "Permission" in (vendor / licence).read_text()
+
+
+def test_a_script_that_an_upgrade_brings_into_an_open_page_changes_nothing(
+    page: Page, site: Site, gate: str
+) -> None:
+    cancels: list[str] = []
+    page.on(
+        "request", lambda request: cancels.append(request.url) if "cancel" in request.url else None
+    )
+    page.goto(site.address(f"half:{gate}"))
+    page.evaluate(
+        "() => import(document.querySelector('script[src*=download-btn]').src + 'another')"
+    )
+    button(page).click()
+    wait_for(page, "running")
+    page.get_by_role("button", name="Cancel").click()
+    wait_for(page, "cancelled")
+    assert len(cancels) == 1
+    site.open_gate(gate)

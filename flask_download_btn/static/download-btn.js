@@ -92,7 +92,7 @@ class DownloadBtn extends HTMLElement {
     if (!this.snapshot) this.state = "idle";
   }
 
-  /* Turbo and others morph a page into what the server sends, which knows nothing of what is shown. */
+  /* Who morphs a page writes what the server sends, which knows of no run. */
   attributeChangedCallback(name, before, state) {
     if (this.isConnected && state !== this.state) this.#drawSoon();
   }
@@ -114,7 +114,7 @@ class DownloadBtn extends HTMLElement {
     live?.forgive(form);
     if (form && !form.noValidate && !form.reportValidity()) return;
     if (!this.emit("start", true)) return;
-    // Without a form there is but a token to send, which is read faster as text.
+    // A token alone is read faster as text.
     const body = form ? new FormData(form) : new URLSearchParams();
     body.set(button.name, button.value);
     this.#leave();
@@ -294,10 +294,14 @@ class DownloadBtn extends HTMLElement {
   }
 }
 
-document.addEventListener("click", ({target}) => {
+function press({target}) {
   const act = target.closest?.("[data-btn-act]");
   const element = act && (document.getElementById(act.closest("[data-btn-for]")?.dataset.btnFor) ?? act.closest("download-btn"));
   element?.[act.dataset.btnAct]?.();
-});
+}
 
-customElements.define("download-btn", DownloadBtn);
+// An upgrade may bring a second one.
+if (!customElements.get("download-btn")) {
+  customElements.define("download-btn", DownloadBtn);
+  document.addEventListener("click", press);
+}
