@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -101,18 +103,17 @@ def test_a_locked_database_is_waited_out(database: Database, engine: Engine):
     assert database.read(value) == 7
 
 
-def test_a_writer_gets_its_turn_among_readers_that_never_pause(
-    database: Database, new_engine: Callable[..., Engine], sqlite_url: str
-):
-    others = new_engine(sqlite_url, connect_args={"timeout": 60})
+def test_a_writer_gets_its_turn_among_readers_that_never_pause(database: Database, tmp_path: Path):
     is_over = threading.Event()
 
     def read_on_and_on() -> None:
-        while not is_over.is_set():
-            with others.connect() as connection:
-                connection.exec_driver_sql("BEGIN")
-                value(connection)
+        path = tmp_path / "test.db"
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+            while not is_over.is_set():
+                connection.execute("BEGIN")
+                connection.execute("SELECT value FROM counter").fetchall()
                 time.sleep(0.005)
+                connection.execute("COMMIT")
 
     readers = [threading.Thread(target=read_on_and_on) for _ in range(8)]
     for reader in readers:
