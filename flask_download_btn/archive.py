@@ -57,14 +57,17 @@ def layout(
 def unique_names(names: Iterable[str]) -> list[str]:
     """Return names that no two files share, whatever case and file system unpack them."""
     taken: set[str] = set()
+    # The last number that a name was given: a thousand equal ones are not tried a million times.
+    numbers: dict[str, int] = {}
     unique = []
     for name in names:
         name = _UNSAFE.sub("_", clean_name(name))
         stem, dot, extension = name.rpartition(".")
-        number, candidate = 1, name
+        number, candidate = numbers.get(name.casefold(), 1), name
         while candidate.casefold() in taken:
             number += 1
             candidate = f"{stem} ({number}).{extension}" if dot else f"{name} ({number})"
+        numbers[name.casefold()] = number
         taken.add(candidate.casefold())
         unique.append(candidate)
     return unique

@@ -69,11 +69,6 @@ def ranges(
     return _joined(found) if len(asked) <= MOST_RANGES else None
 
 
-def is_resumption(headers: Headers | EnvironHeaders) -> bool:
-    """Tell whether the client says that it holds the beginning of this very version."""
-    return "If-Range" in headers
-
-
 def _is_same_version(condition: str | None, etag: str, modified: int) -> bool:
     if condition is None:
         return True

@@ -169,7 +169,7 @@ class Database:
                 return attempt()
             except (OperationalError, InterfaceError, ProgrammingError, PoolTimeout) as error:
                 self._refuse_missing_tables(error)
-                if time.monotonic() + pause > give_up_at or not self._will_pass(error):
+                if time.monotonic() + pause > give_up_at or not will_pass(error):
                     raise
                 logger.debug("The database is busy or away; trying again in %.2f s.", pause)
             time.sleep(pause)
@@ -194,16 +194,19 @@ class Database:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @staticmethod
-    def _will_pass(error: SQLAlchemyError) -> bool:
-        if not isinstance(error, DBAPIError):
-            return True
-        words = str(error.orig).lower()
-        return error.connection_invalidated or any(sign in words for sign in PASSING)
-
-    @staticmethod
     def _refuse_missing_tables(error: SQLAlchemyError) -> None:
         if isinstance(error, DBAPIError) and MISSING.search(str(error.orig)):
             raise ConfigurationError(missing_tables(error)) from error
+
+
+def will_pass(error: Exception) -> bool:
+    """Tell whether an error says that the database is locked, away or overrun."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, (OperationalError, InterfaceError, ProgrammingError)):
+        return False
+    words = str(error.orig).lower()
+    return error.connection_invalidated or any(sign in words for sign in PASSING)
 
 
 def _wait_outside(connection: Any, record: Any) -> None:

@@ -23,7 +23,7 @@ from werkzeug.wsgi import FileWrapper
 
 from .archive import layout
 from .compression import ENCODING, compressed, is_text
-from .conditions import Span, Unsatisfiable, is_resumption, ranges, refusal
+from .conditions import Span, Unsatisfiable, ranges, refusal
 from .errors import FileGone
 from .files import Stored
 from .outflow import CHUNK, OpenFile, Outflow, Piece, Slice, cut, length_of
@@ -60,7 +60,7 @@ SAFE_HEADERS = {
 }
 
 Tell = Callable[[], object]
-TellSpans = Callable[["list[Span]"], object]
+TellSpans = Callable[["list[Span]", int], object]
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +81,11 @@ def respond(
     """Answer a GET or HEAD for a stored file; raises FileGone before anything is sent.
 
     `on_started` is called before the answer, `on_complete` when the whole file was handed to the
-    socket, `on_part` when only spans of it were; the last two outside of any request or app
-    context. `cache` is a fetch cache mode. `accel` is a URI prefix for nginx's X-Accel-Redirect,
-    or "X-Sendfile"; what is handed over so counts as sent. Text of up to `compress_up_to` bytes
-    leaves compressed where the client takes it. `seconds` is how long a store's link is good.
+    socket, `on_part` with the spans that were and the whole size when not all of it was; the last
+    two outside of any request or app context. `cache` is a fetch cache mode. `accel` is a URI
+    prefix for nginx's X-Accel-Redirect, or "X-Sendfile"; what is handed over so counts as sent.
+    Text of up to `compress_up_to` bytes leaves compressed where the client takes it. `seconds` is
+    how long a store's link is good.
     """
     ends = _Ends(on_started, on_complete, on_part)
     if link := _link(stored, storage, seconds):
@@ -118,11 +119,11 @@ def stream_zip(
     *,
     on_started: Tell | None = None,
     on_complete: Tell | None = None,
+    on_part: TellSpans | None = None,
 ) -> Response:
     """Answer with one ZIP of several stored files, of known length, and resumable.
 
-    `on_complete` is called when the archive's last byte has left, and those before it have too, or
-    are said by the client to be there.
+    Who is told of what has left is told as by `respond`.
     """
     checksums = [_crc32(stored, storage) for stored in files]
     pieces = layout(files, checksums, _sources(files, storage))
@@ -135,12 +136,6 @@ def stream_zip(
         cache_control="no-store",
         pieces=pieces,
     )
-    resumed = is_resumption(request.headers)
-
-    def on_part(spans: list[Span]) -> None:
-        if on_complete and resumed and len(spans) == 1 and spans[0].stop == entity.size:
-            on_complete()
-
     return _answer(entity, request, _Ends(on_started, on_complete, on_part))
 
 
@@ -189,7 +184,7 @@ class _Ends:
         if spans == [Span(0, size)]:
             self._tell(self.on_complete)
         elif spans and self.on_part:
-            self._tell(self.on_part, spans)
+            self._tell(self.on_part, spans, size)
 
     def _tell(self, tell: Callable[..., object] | None, *arguments: Any) -> None:
         # The bytes are more important than the bookkeeping.
@@ -451,10 +446,11 @@ def _opened(stored: Stored, storage: Storage) -> BinaryIO:
     try:
         file = storage.open(stored.key)
     except FileNotFoundError as error:
-        raise FileGone(f"The bytes of the file {stored.id} are gone.") from error
+        raise FileGone(f"The bytes of the file {stored.id} are gone.", stored.id) from error
     if file.seek(0, os.SEEK_END) != stored.size or not _is_genuine(file, stored):
         file.close()
-        raise FileGone(f"The file {stored.id} is no longer the one that was stored.")
+        message = f"The file {stored.id} is no longer the one that was stored."
+        raise FileGone(message, stored.id)
     return file
 
 
@@ -556,6 +552,9 @@ def _handover(stored: Stored, storage: Storage, accel: str) -> dict[str, str] | 
     if path is None:
         return None
     if accel == "X-Sendfile":
+        if not str(path).isascii() or "%" in str(path):
+            # Some servers read an escape there, and a header carries no other letters.
+            return None
         return {"X-Sendfile": str(path)}
     place = PurePath(*path.parts[-3:]).as_posix()
     return {"X-Accel-Redirect": f"{accel.rstrip('/')}/{place}"}

@@ -14,8 +14,8 @@ from sqlalchemy.orm import object_session
 
 from . import runs
 from .buttons import Buttons, Facts
-from .database import Database
-from .errors import DownloadError, RunCancelled, RunLost
+from .database import Database, will_pass
+from .errors import DownloadError, OwnSentence, RunCancelled, RunLost
 from .files import Files
 from .links import own_page
 from .lives import Live, Lives
@@ -153,13 +153,25 @@ class Engine:
         outcome = self._outcome(work, facts)
         # What the app's session still holds open would lock our own write out.
         self._forget_session()
-        ended = None if work.live.is_lost else self._commit(work, outcome)
+        ended = None if work.live.is_lost else self._end(work, outcome)
         if ended is None:
             raise RunLost(work.run.id)
         return ended
 
-    def _commit(self, work: Work, outcome: Outcome) -> Run | None:
-        run, seq = work.run, work.live.last_seq()
+    def _end(self, work: Work, outcome: Outcome) -> Run | None:
+        seq = work.live.last_seq()
+        try:
+            return self._commit(work, outcome, seq)
+        except Exception as error:
+            if will_pass(error):
+                raise
+            # The database refuses what the run has made. It ends all the same, and with a number
+            # of its own: the two must be told apart.
+            outcome = self._failure(work.run, "could not be ended as it did")
+            return self._commit(work, outcome, seq + 1)
+
+    def _commit(self, work: Work, outcome: Outcome, seq: int) -> Run | None:
+        run = work.run
         twins: dict[str, str] = {}
         ended = outcome
 
@@ -188,19 +200,28 @@ class Engine:
             raise
         except RunCancelled:
             return Outcome(runs.CANCELLED)
+        except OwnSentence as error:
+            logger.info("Run %s failed: %s", work.run.id, error)
+            words = self._words.of(work.run.language)
+            return Outcome(runs.FAILED, message=error.in_words(words))
         except DownloadError as error:
             logger.info("Run %s failed: %s", work.run.id, error)
             return Outcome(runs.FAILED, message=str(error))
         except BaseException as error:
-            reference = secrets.token_hex(4)
-            logger.exception("Run %s failed (reference %s).", work.run.id, reference)
+            outcome = self._failure(work.run, "failed")
             if isinstance(error, KeyboardInterrupt):
                 raise
-            return Outcome(
-                runs.FAILED,
-                message=self._words.of(work.run.language)["failed"],
-                reference=reference,
-            )
+            return outcome
+
+    def _failure(self, run: Run, what: str) -> Outcome:
+        """Log the exception under way with a reference, which the visitor reads too."""
+        reference = secrets.token_hex(4)
+        logger.exception(
+            "Run %s of the button %r (%s) %s (reference %s).",
+            *(run.id, run.btn_name, run.btn_uid, what, reference),
+        )
+        message = self._words.of(run.language)["failed"]
+        return Outcome(runs.FAILED, message=message, reference=reference)
 
     def _perform(self, work: Work, facts: Facts | None) -> Outcome:
         run = work.run

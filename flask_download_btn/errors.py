@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .texts import TEXTS
+
 
 class DownloadBtnError(Exception):
     """Raised for a developer's mistake; its sentence says what, which, and what now."""
@@ -42,16 +44,36 @@ class DownloadError(Exception):
         self.errors = dict(_sentences(fields or {}))
 
 
-class LimitReached(DownloadError):
+class OwnSentence(DownloadError):
+    """Raised with a sentence from the table of texts: visitors read it in their language."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(TEXTS[key].format(**values))
+        self.key = key
+        self._values = values
+
+    def in_words(self, words: Mapping[str, str]) -> str:
+        return words[self.key].format(**self._values)
+
+
+class LimitReached(OwnSentence):
     """Raised when a visitor or a run asks for more than a setting allows."""
 
-    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, key: str, *, retry_after: int | None = None, **values: object) -> None:
+        super().__init__(key, **values)
         self.retry_after = retry_after
+
+
+class StorageFailure(OwnSentence):
+    """Raised when the storage takes no more, or gives nothing; the log has the cause."""
 
 
 class FileGone(Exception):
     """Raised when a stored file is no longer there; the visitor reads "File expired"."""
+
+    def __init__(self, message: str, file_id: str | None = None) -> None:
+        super().__init__(message)
+        self.file_id = file_id
 
 
 class RunCancelled(BaseException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,10 +13,15 @@ from . import delivery, signals, visitors
 from .doors import Door, Refusal
 from .errors import FileGone, TokenRefused
 from .files import Stored
-from .runs import Run
+from .runs import DOWNLOADED, Run
 
 LARGE = 100_000
 """Bytes from which the page is told that a download has begun, before it has ended."""
+
+logger = logging.getLogger(__name__)
+
+ALL = -1
+"""What stands for all files of a run, as one ZIP, where one of them has its index."""
 
 Spans = Iterable[tuple[int, int]]
 
@@ -30,10 +36,21 @@ class Fetches(Door):
         except TokenRefused as error:
             raise Refusal(404, "error_404") from error
         run = self.allowed_run("fetch", run_id)
-        if index < 0:
-            return self._fetch_all(run)
         if index >= len(run.files):
             raise Refusal(404, "error_404")
+        try:
+            return self._fetch_all(run) if index == ALL else self._fetch_one(run, index)
+        except FileGone as error:
+            # The row heals itself: the next click makes the file again.
+            if error.file_id:
+                self._parts.files.forget(error.file_id)
+            raise Refusal(410, "error_410") from error
+        except OSError as error:
+            # A disk that is away, or too many open files: it will pass, and the file is still ours.
+            logger.exception("A file of run %s could not be read.", run.id)
+            raise Refusal(503, "not_read", retry_after=30) from error
+
+    def _fetch_one(self, run: Run, index: int) -> Response:
         item = run.files[index]
         return self._fetch_stored(run, index, item) if "file" in item else self._lead(run, index)
 
@@ -41,22 +58,17 @@ class Fetches(Door):
         stored = self._parts.files.find(item["file"])
         if stored is None:
             raise Refusal(410, "error_410")
-        try:
-            return delivery.respond(
-                replace(stored, name=item["name"]),
-                self._parts.storage,
-                request,
-                on_started=lambda: self._note_start(run, index, stored),
-                on_complete=lambda: self._note_complete(run, index, stored),
-                on_part=lambda spans: self._note_parts(run, index, stored, spans),
-                cache=run.cache,
-                accel=self._parts.settings.accel,
-                compress_up_to=self._parts.settings.compress_up_to,
-            )
-        except FileGone as error:
-            # The row heals itself: the next click makes the file again.
-            self._parts.files.forget(stored.id)
-            raise Refusal(410, "error_410") from error
+        return delivery.respond(
+            replace(stored, name=item["name"]),
+            self._parts.storage,
+            request,
+            on_started=lambda: self._note_start(run, index, stored),
+            on_complete=lambda: self._note_complete(run, index, stored),
+            on_part=lambda spans, size: self._note_parts(run, index, stored, spans, size),
+            cache=run.cache,
+            accel=self._parts.settings.accel,
+            compress_up_to=self._parts.settings.compress_up_to,
+        )
 
     def _fetch_all(self, run: Run) -> Response:
         found = self._parts.pictures.stored_files(run)
@@ -67,21 +79,19 @@ class Fetches(Door):
         ]
         if not entries or len(entries) < len(run.files):
             raise Refusal(410, "error_410")
-        try:
-            return delivery.stream_zip(
-                entries,
-                self._parts.pictures.archive_name(run),
-                self._parts.storage,
-                request,
-                on_started=lambda: self._note_all_started(run, entries),
-                on_complete=lambda: self._note_all(run, entries),
-            )
-        except FileGone as error:
-            raise Refusal(410, "error_410") from error
+        return delivery.stream_zip(
+            entries,
+            self._parts.pictures.archive_name(run),
+            self._parts.storage,
+            request,
+            on_started=lambda: self._note_all_started(run, entries),
+            on_complete=lambda: self._note_all(run, entries),
+            on_part=lambda spans, size: self._note_zip_parts(run, entries, spans, size),
+        )
 
     def _lead(self, run: Run, index: int) -> Response:
         if request.method == "GET":
-            self._note_fetch(run, index, "downloaded")
+            self._note_downloaded(run, index)
             self._parts.buttons.mark_downloaded(run.btn_uid)
         response = redirect(run.files[index]["url"], 302)
         response.headers["Cache-Control"] = "no-store"
@@ -90,18 +100,25 @@ class Fetches(Door):
     def _note_start(self, run: Run, index: int, stored: Stored) -> None:
         if stored.size >= LARGE:
             self._parts.files.mark_started(stored.id)
-            self._note_fetch(run, index, "started")
+            if self._parts.runs.note_started(run.id, index):
+                self._parts.pulse.announce(run.id)
 
-    def _note_parts(self, run: Run, index: int, stored: Stored, spans: Spans) -> None:
-        if self._parts.runs.note_parts(run.id, index, spans, stored.size):
+    def _note_parts(self, run: Run, index: int, stored: Stored, spans: Spans, size: int) -> None:
+        if self._parts.runs.note_parts(run.id, index, spans, size):
             self._note_complete(run, index, stored)
+        else:
+            self._parts.pulse.announce(run.id)
+
+    def _note_zip_parts(self, run: Run, entries: list[Stored], spans: Spans, size: int) -> None:
+        if self._parts.runs.note_parts(run.id, ALL, spans, size):
+            self._note_all(run, entries)
 
     def _note_complete(self, run: Run, index: int, stored: Stored) -> None:
-        if stored.downloaded_at and run.fetched.get(str(index)) == "downloaded":
+        if stored.downloaded_at and run.fetched.get(str(index)) == DOWNLOADED:
             return
         self._parts.files.mark_downloaded(stored.id)
         self._parts.buttons.mark_downloaded(run.btn_uid)
-        self._note_fetch(run, index, "downloaded")
+        self._note_downloaded(run, index)
         self._parts.send(signals.file_downloaded, run=run, file=stored)
 
     def _note_all_started(self, run: Run, entries: list[Stored]) -> None:
@@ -112,6 +129,6 @@ class Fetches(Door):
         for index, stored in enumerate(entries):
             self._note_complete(run, index, stored)
 
-    def _note_fetch(self, run: Run, index: int, what: str) -> None:
-        if self._parts.runs.note_fetch(run.id, index, what):
+    def _note_downloaded(self, run: Run, index: int) -> None:
+        if self._parts.runs.note_downloaded(run.id, index):
             self._parts.pulse.announce(run.id)

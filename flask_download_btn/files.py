@@ -44,7 +44,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from .database import Database
-from .errors import DownloadError, LimitReached, OutputRefused
+from .errors import LimitReached, OutputRefused, StorageFailure
 from .outputs import File, size_text
 from .protocols import PART, Entry, Sink, Storage
 
@@ -318,17 +318,6 @@ class Files:
             update(self._table).where(self._table.c.id.in_(file_ids)).values(expires_at=moment)
         )
 
-    def release_without(self, uids: Select[tuple[str]]) -> None:
-        """Let go of what buttons kept that are no longer there."""
-        table = self._table
-        statement = (
-            update(table)
-            .where(table.c.cached.is_(True), table.c.expires_at.is_(None))
-            .where(table.c.btn_uid.is_not(None), table.c.btn_uid.not_in(uids))
-            .values(expires_at=self._database.now)
-        )
-        self._database.write(lambda connection: connection.execute(statement))
-
     def forget(self, file_id: str) -> None:
         """Delete the row of a file whose bytes are gone."""
         self._delete_rows(self._table.c.id == file_id)
@@ -339,23 +328,50 @@ class Files:
 
     # Files go
 
-    def prune(self, is_live: Callable[[str], bool], *, dry_run: bool = False) -> PruneReport:
+    def runs_with_files(self) -> Select[tuple[str | None]]:
+        """Return what selects the runs that have files of their own which may still be fetched."""
+        run_id = self._table.c.run_id
+        is_own = self._table.c.cached.is_(False)
+        return select(run_id).where(run_id.is_not(None), is_own, self._is_alive())
+
+    def prune(
+        self,
+        is_live: Callable[[str], bool],
+        *,
+        buttons: Select[tuple[str]] | None = None,
+        dry_run: bool = False,
+    ) -> PruneReport:
         """Delete what has outlived its time; several processes may do so at once, or die midway.
 
-        The row goes first, so that nobody finds a file whose bytes are gone. If the process dies in
-        between, the bytes are orphans, and a later pruning finds them. Nothing ever makes an
-        expired file live again, so two processes that meet at one do each other no harm. Whoever is
-        reading a file keeps it until the end: its name goes, not its bytes.
+        `buttons` selects the uids of those that are there: what others kept goes. The row goes
+        first, so that nobody finds a file whose bytes are gone. If the process dies in between, the
+        bytes are orphans, and a later pruning finds them. Nothing ever makes an expired file live
+        again, so two processes that meet at one do each other no harm. Whoever is reading a file
+        keeps it until the end: its name goes, not its bytes.
         """
         report = PruneReport()
-        self._prune_expired(report, dry_run)
+        self._prune_expired(report, self._is_outlived(buttons), dry_run)
         known = self._known_keys()
         held = self._prune_orphans(report, known, is_live, dry_run)
         self._prune_lost(report, known, held, dry_run)
         return report
 
-    def _prune_expired(self, report: PruneReport, dry_run: bool) -> None:
-        is_expired = self._table.c.expires_at <= self._database.now
+    def _is_outlived(self, buttons: Select[tuple[str]] | None) -> ColumnElement[bool]:
+        table = self._table
+        is_expired: ColumnElement[bool] = table.c.expires_at <= self._database.now
+        if buttons is None:
+            return is_expired
+        is_left_behind = and_(
+            table.c.cached.is_(True),
+            table.c.expires_at.is_(None),
+            table.c.btn_uid.is_not(None),
+            table.c.btn_uid.not_in(buttons),
+        )
+        return is_expired | is_left_behind
+
+    def _prune_expired(
+        self, report: PruneReport, is_expired: ColumnElement[bool], dry_run: bool
+    ) -> None:
         expired = self._select(is_expired)
         for start in range(0, len(expired), BATCH):
             batch = expired[start : start + BATCH]
@@ -510,10 +526,6 @@ class FileWriter(io.BufferedIOBase):
         return self.size + len(self._waiting)
 
 
-class StorageFailure(DownloadError):
-    """Raised when the storage takes no more; the visitor reads its text, the log has the cause."""
-
-
 @contextmanager
 def _opened(opening: AbstractContextManager[Sink], name: str) -> Iterator[Sink]:
     """Enter and leave a storage's writer; only its own failures are called so, not the block's."""
@@ -522,7 +534,9 @@ def _opened(opening: AbstractContextManager[Sink], name: str) -> Iterator[Sink]:
     try:
         yield sink
     except BaseException as error:
-        opening.__exit__(type(error), error, error.__traceback__)
+        # What closing has to say, the disk being full, say, is no news.
+        with suppress(OSError):
+            opening.__exit__(type(error), error, error.__traceback__)
         raise
     with _storage_failures(name):
         opening.__exit__(None, None, None)
@@ -534,7 +548,7 @@ def _storage_failures(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         logger.exception("The file %r could not be stored.", name)
-        raise StorageFailure("The file could not be stored. Please try again later.") from error
+        raise StorageFailure("not_stored") from error
 
 
 class _Limits:
@@ -564,7 +578,7 @@ class _Limits:
         with self._lock:
             files = self._runs.setdefault(run_id, Counter())
             if self._max_files and len(files) >= self._max_files:
-                raise LimitReached(f"One click can make {self._max_files} files, not more.")
+                raise LimitReached("too_many_files", limit=self._max_files)
             files[key] = 0
 
     def _grow(self, run_id: str, key: str, size: int) -> None:
@@ -572,8 +586,7 @@ class _Limits:
             files = self._runs[run_id]
             files[key] += size
             if self._max_bytes and files.total() > self._max_bytes:
-                limit = size_text(self._max_bytes)
-                raise LimitReached(f"One click can make files of {limit} together, not more.")
+                raise LimitReached("too_large_files", limit=size_text(self._max_bytes))
 
     def _close(self, run_id: str, key: str) -> None:
         with self._lock:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from flask import current_app
+from flask import current_app, has_app_context
 from markupsafe import Markup
 from sqlalchemy import Boolean, ForeignKey, Integer, MetaData, String, Text, event, inspect
-from sqlalchemy.ext.orderinglist import ordering_list
+from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     Mapped,
     Relationship,
@@ -20,10 +21,11 @@ from sqlalchemy.orm import (
     validates,
 )
 
-from . import references
+from . import holding, references
 from .columns import Attrs, Downloads, DownloadsList
-from .errors import ConfigurationError
-from .links import check_url
+from .errors import ConfigurationError, ReferenceRefused
+from .links import check_url, refuse_oversized
+from .outputs import clean_name
 from .progress import Meter, Progress
 from .tables import LONG_TEXT
 
@@ -36,6 +38,8 @@ LEADING_ARGUMENTS = {
     "handle_form_functions": ("response", "btn"),
 }
 FUNCTION_LISTS = tuple(LEADING_ARGUMENTS)
+OWN_ATTRIBUTES = ("downloads", "callback", "download_msg", "archive")
+"""What a function may change for its own visitor's run."""
 LOOKS = (
     "btn_text",
     "btn_attrs",
@@ -200,20 +204,34 @@ class DownloadBtnMixin:
         return functions
 
     def _without_files(self, value: Any) -> list[Any]:
-        items = [value] if isinstance(value, (str, tuple)) or hasattr(value, "filename") else value
+        items = _download_items(value)
         return [self._job.keep(item) if hasattr(item, "filename") else item for item in items]
 
     @validates(*FUNCTION_LISTS)
     def _validate_function(self, name: str, item: Any) -> Any:
         function = as_function(self, name, item)
-        references.check_call(
-            function.func, function.args, function.kwargs, leading=LEADING_ARGUMENTS[name]
-        )
+        with _naming(self, name):
+            references.check_call(
+                function.func, function.args, function.kwargs, leading=LEADING_ARGUMENTS[name]
+            )
         return function
 
     @validates("callback")
     def _validate_callback(self, name: str, value: str | None) -> str | None:
         return check_url(value, what="callback") if value else None
+
+    @validates("archive")
+    def _validate_archive(self, name: str, value: str | None) -> str | None:
+        return clean_name(value) if value else None
+
+    @validates("btn_text", "download_msg", "form_id")
+    def _validate_text(self, name: str, value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return value
+        if isinstance(value, (bytes, bytearray)):
+            raise TypeError(f"'{name}' takes a str, not {type(value).__name__} {value!r}.")
+        # What Flask-Babel translates late is translated now.
+        return str(value)
 
     @validates("cache")
     def _validate_cache(self, name: str, value: str | None) -> str | None:
@@ -247,8 +265,7 @@ class DownloadBtnMixin:
 
     @tmp_downloads.setter
     def tmp_downloads(self, value: Any) -> None:
-        items = [value] if isinstance(value, (str, tuple)) or hasattr(value, "filename") else value
-        self.tmp_downloads[:] = items or []
+        self.tmp_downloads[:] = _download_items(value or ())
 
     def reset(self, stage: str = "", pct_complete: Any = None) -> Progress:
         """Begin a stage."""
@@ -315,6 +332,18 @@ class DownloadBtnMixin:
 
     def __html__(self) -> Markup:
         return Markup(this_app().html.render_all(self))
+
+
+@event.listens_for(DownloadBtnMixin, "before_update", propagate=True)
+def _hold_back(mapper: Any, connection: Any, btn: DownloadBtnMixin) -> None:
+    if btn._job is not NO_JOB:
+        holding.hold_back(btn, OWN_ATTRIBUTES)
+
+
+@event.listens_for(DownloadBtnMixin, "refresh", propagate=True)
+def _put_back(btn: DownloadBtnMixin, context: Any, names: Any) -> None:
+    if btn._job is not NO_JOB:
+        holding.put_back(btn)
 
 
 class FunctionMixin:
@@ -409,18 +438,64 @@ def as_function(btn: Any, name: str, item: Any) -> FunctionMixin:
         return item
     if callable(item):
         model = inspect(type(btn)).relationships[name].mapper.class_
-        return model(item)  # type: ignore[no-any-return]
+        with _naming(btn, name):
+            return model(item)  # type: ignore[no-any-return]
     raise TypeError(
-        f"{item!r} cannot be one of the button's '{name}'. Give a function, or"
+        f"{item!r} cannot be one of the '{name}' of {described(btn)}. Give a function, or"
         " Function(function, …)."
     )
+
+
+def _download_items(value: Any) -> list[Any]:
+    """Make a list of what is assigned as downloads; one alone is a list of it."""
+    is_many = isinstance(value, Iterable) and not (
+        isinstance(value, (str, bytes, Mapping)) or hasattr(value, "read")
+    )
+    items = list(value) if is_many and not _is_one(value) else [value]
+    for item in items:
+        url = item[0] if isinstance(item, (tuple, list)) and item else item
+        if isinstance(url, str) and has_app_context():
+            refuse_oversized(url, this_app().settings.data_url_limit)
+    return items
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, tuple) or hasattr(value, "filename")
+
+
+@contextmanager
+def _naming(btn: Any, name: str) -> Iterator[None]:
+    """Say of a function that is refused which button it was to be one of."""
+    try:
+        yield
+    except ReferenceRefused as error:
+        raise ReferenceRefused(
+            f"{error} It was to be one of the '{name}' of {described(btn)}."
+        ) from error
+
+
+def described(btn: Any) -> str:
+    """Name a button in a sentence: `the button 'Export' (9f…)`."""
+    return f"the button {(btn.btn_text or btn.name)!r} ({btn.uid})"
+
+
+class FunctionsList(OrderingList[Any]):
+    """A button's functions in order; every change of the order is saved."""
+
+    def reverse(self) -> None:
+        super().reverse()
+        self.reorder()
+
+    def sort(self, **options: Any) -> None:
+        super().sort(**options)
+        self.reorder()
 
 
 def _functions_relationship(key: str) -> Relationship[list[Any]]:
     return relationship(
         "Function",
         order_by="Function.index",
-        collection_class=ordering_list("index"),
+        collection_class=lambda: FunctionsList("index"),
         foreign_keys=f"Function.{key}",
         cascade="save-update, merge, delete",
     )

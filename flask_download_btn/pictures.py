@@ -120,7 +120,8 @@ class Pictures:
             "type": stored.mimetype if stored else None,
             "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, index, run.owner)}",
             "started": fetched is not None,
-            "downloaded": fetched == "downloaded",
+            "downloaded": fetched == runs.DOWNLOADED,
+            "cut": isinstance(fetched, dict) and fetched["cut"],
             # Known here, so that the page need not ask another site: its policy may forbid that.
             "elsewhere": _is_elsewhere(item.get("url", ""), run.root),
         }

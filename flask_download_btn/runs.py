@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     FromClause,
+    Select,
     Table,
     and_,
     bindparam,
@@ -32,6 +33,7 @@ from werkzeug.datastructures import MultiDict
 
 from .database import Database
 from .errors import LimitReached, ReferenceRefused
+from .outputs import clean_name
 from .progress import said
 from .tokens import Tokens
 
@@ -39,6 +41,9 @@ QUEUED, RUNNING = "queued", "running"
 READY, FAILED, CANCELLED, EXPIRED = "ready", "failed", "cancelled", "expired"
 LIVE = (QUEUED, RUNNING)
 ENDED = (READY, FAILED, CANCELLED, EXPIRED)
+
+DOWNLOADED = "downloaded"
+"""What is noted of a file that has left; of one that has begun to, its spans, and if it was cut."""
 
 MOST_ATTEMPTS = 3
 """Starts of a run whose process keeps dying, before it is taken for the cause."""
@@ -319,9 +324,19 @@ class Runs:
                 answer[run_id] = "cancel"
         return answer
 
-    def note_fetch(self, run_id: str, index: int, what: str) -> bool:
-        """Note that a run's file is "started" or "downloaded"; tell whether that is news."""
-        return self._note(run_id, index, lambda known: None if known == what else what)
+    def note_started(self, run_id: str, index: int) -> bool:
+        """Note that a run's file begins to leave, or goes on; tell whether that is news."""
+
+        def begun(known: Any) -> Any:
+            if known is None:
+                return {"spans": [], "cut": False}
+            return {**known, "cut": False} if known["cut"] else None
+
+        return self._note(run_id, index, begun)
+
+    def note_downloaded(self, run_id: str, index: int) -> bool:
+        """Note that a run's file has left; tell whether that is news."""
+        return self._note(run_id, index, lambda known: DOWNLOADED)
 
     def note_parts(
         self, run_id: str, index: int, spans: Iterable[tuple[int, int]], size: int
@@ -332,9 +347,11 @@ class Runs:
 
         def with_spans(known: Any) -> Any:
             nonlocal is_whole
-            joined = _joined([*(known if isinstance(known, list) else ()), *given])
+            before = known["spans"] if known else []
+            joined = _joined([*before, *given])
             is_whole = joined == [[0, size]]
-            return None if joined == known else joined[:MOST_SPANS]
+            noted = {"spans": joined[:MOST_SPANS], "cut": not is_whole}
+            return None if noted == known else noted
 
         return self._note(run_id, index, with_spans) and is_whole
 
@@ -344,9 +361,10 @@ class Runs:
         def work(connection: Connection) -> bool:
             query = select(table.c.fetched).where(table.c.id == run_id).with_for_update()
             fetched = connection.execute(query).scalar()
-            if fetched is None or fetched.get(str(index)) == "downloaded":
+            if fetched is None or fetched.get(str(index)) == DOWNLOADED:
                 return False
-            value = change(fetched.get(str(index)))
+            known = fetched.get(str(index))
+            value = change(known if isinstance(known, dict) else None)
             if value is None:
                 return False
             fetched = {**fetched, str(index): value}
@@ -460,10 +478,21 @@ class Runs:
         rows = self._database.read(lambda c: c.execute(query).all())
         return {row.state: row.number for row in rows}
 
-    def prune(self, older_than: float, dry_run: bool = False) -> int:
-        """Delete ended runs that outlived their time; return how many."""
+    def prune(
+        self,
+        older_than: float,
+        *,
+        keep: Select[tuple[str | None]] | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Delete ended runs that outlived their time; return how many.
+
+        `keep` selects the ids of those that stay all the same.
+        """
         table = self._table
         old = and_(table.c.state.in_(ENDED), table.c.ended_at < self._database.now - older_than)
+        if keep is not None:
+            old = and_(old, table.c.id.not_in(keep))
         if dry_run:
             query = select(func.count()).where(old)
             return self._database.read(lambda c: c.execute(query).scalar_one())
@@ -510,11 +539,11 @@ class Runs:
             "signature": self._tokens.sign_row(
                 run_id, click.owner, click.btn_uid, click.plan, click.visit
             ),
-            "message": click.message,
+            "message": _message(click.message),
             "files": [],
             "fetched": {},
             "callback": click.callback,
-            "archive": click.archive,
+            "archive": _archive_name(click.archive),
             **keys,
         }
 
@@ -525,7 +554,7 @@ class Runs:
             key = _hash(owner, "place", str(place))
             if key not in taken:
                 return key
-        raise LimitReached("too many live runs", retry_after=10)
+        raise LimitReached("too_many", retry_after=10)
 
     def _ended(self, outcome: Outcome) -> dict[str, Any]:
         return {
@@ -584,13 +613,21 @@ class Runs:
 def _last_values(outcome: Outcome) -> dict[str, Any]:
     values: dict[str, Any] = {
         "state": outcome.state,
-        "message": said(outcome.message, 2000) if outcome.message else outcome.message,
+        "message": _message(outcome.message),
         "reference": outcome.reference,
         "files": list(outcome.files),
     }
     if outcome.state == READY:
-        values |= {"callback": outcome.callback, "archive": outcome.archive}
+        values |= {"callback": outcome.callback, "archive": _archive_name(outcome.archive)}
     return values
+
+
+def _message(text: str | None) -> str | None:
+    return said(text, 2000) if text else text
+
+
+def _archive_name(name: str | None) -> str | None:
+    return clean_name(name) if name else None
 
 
 def _joined(spans: Iterable[Sequence[int]]) -> list[list[int]]:

@@ -19,6 +19,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "ready": "Ready: {files_text}",
         "held": "Your browser did not save everything by itself. Save the rest here:",
         "elsewhere": "Ready. Another site keeps what follows; open it here:",
+        "cut": "Cut off before the end: {cut_text}. If your browser"
+        " does not go on by itself, save again here:",
         "framed": "The page around this one may forbid saving. If a link does nothing, open the"
         " files in a tab of their own.",
         "saving": "Saving {files_text}…",
@@ -37,6 +39,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "save_all": "Download all ({zip_text})",
         "file_saved": "saved",
         "file_saving": "saving…",
+        "file_cut": "cut off",
         "file_refused": "not available",
         # The downloads centre.
         "center_title": "Your downloads",
@@ -55,6 +58,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "stale_page": "This page is too old. Load it again, then try once more.",
         "too_many": "You have too many downloads running. Wait until one has ended.",
         "unavailable": "The server cannot start this now. Please try again in a minute.",
+        "too_many_files": "One click can make {limit} files, not more.",
+        "too_large_files": "One click can make files of {limit} together, not more.",
+        "not_stored": "The file could not be stored. Please try again later.",
+        "not_read": "The file cannot be read now. Please try again in a minute.",
         "archive_name": "files.zip",
         "eta_seconds": "less than a minute left",
         "eta_minutes": "about {minutes} min left",

@@ -107,7 +107,7 @@ class Views(Door):
         try:
             return self._parts.runs.make(click, claimed=claimed)
         except LimitReached as error:
-            raise Refusal(429, "too_many", retry_after=error.retry_after) from error
+            raise Refusal(429, error.key, retry_after=error.retry_after) from error
 
     def _hand_over(self, run: Run, facts: Facts, begin: Callable[[Claim], None] | None) -> None:
         try:

@@ -19,12 +19,10 @@ from .errors import OutputRefused, RunCancelled, RunLost
 from .files import Files, Stored
 from .links import decode_data_url
 from .lives import Live
+from .models import OWN_ATTRIBUTES
 from .outputs import File, clean_name
 from .progress import Meter, Progress
 from .runs import Run
-
-OWN_ATTRIBUTES = ("downloads", "callback", "download_msg", "archive")
-"""What a form function may have changed for its own visitor's run."""
 
 NUMBERS = frozenset((float, int))
 """What is looked for first, being what an inner loop yields."""
@@ -274,6 +272,7 @@ class _CreatedFile:
 
     def __init__(self, work: Work, name: str, options: Mapping[str, Any]) -> None:
         self._work = work
+        self._name = name
         self._block = work._files.create(
             name,
             run_id=work.run.id,
@@ -285,6 +284,13 @@ class _CreatedFile:
     def __enter__(self) -> Any:
         self._writer = self._block.__enter__()
         return self._writer
+
+    def __getattr__(self, name: str) -> Any:
+        file = self._name
+        raise AttributeError(
+            f"'create_file({file!r})' has no {name!r} before it is opened. Write"
+            f" 'with btn.create_file({file!r}) as file:', and use that file inside of the block."
+        )
 
     def __exit__(self, *error: Any) -> Any:
         is_swallowed = self._block.__exit__(*error)

@@ -46,6 +46,18 @@ if "NO_SOCKET" in os.environ:
 
     app.wsgi_app = without_socket
 
+if "NO_FILES" in os.environ:
+    with_files = app.wsgi_app
+
+    def without_files(environ, start_response):
+        """Fail as a server does that has trouble with its disk."""
+        if environ["PATH_INFO"].startswith("/download-btn/files"):
+            start_response("500 Internal Server Error", [("Content-Type", "text/html")])
+            return [b"<h1>Trouble</h1>"]
+        return with_files(environ, start_response)
+
+    app.wsgi_app = without_files
+
 if "PROXY_FIX" in os.environ:
     app.config.update(SESSION_COOKIE_SECURE=True, SESSION_COOKIE_SAMESITE="Strict")
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1, x_prefix=1)
@@ -111,6 +123,11 @@ def half(btn, gate, percent=42.7):
 def two(btn):
     yield File(b"first", "first.csv")
     yield File(b"second", "second.csv")
+
+
+@manager.button(text="Make something large")
+def large(btn, megabytes=40):
+    yield File((b"x" * 1_000_000 for _ in range(megabytes)), "large.bin")
 
 
 @manager.button(text="Make many")

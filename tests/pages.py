@@ -67,6 +67,7 @@ STATES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "held": ({"files": FILES, "zip": ZIP}, ["ready", "held"]),
     "framed": ({"files": FILES}, ["ready", "framed"]),
     "elsewhere": ({"files": FILES}, ["ready", "elsewhere"]),
+    "cut": ({"files": [FILES[0], FILES[1] | {"cut": True}]}, ["ready", "cut"]),
     "offered": ({"files": FILES}, ["ready", "offered"]),
     "saving": ({"files": FILES}, ["saving"]),
     "done": ({"files": FILES, "zip": ZIP}, ["done"]),

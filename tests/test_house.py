@@ -17,9 +17,9 @@ PACKAGE = ROOT / "flask_download_btn"
 FLOORS = (
     # 0: words, shapes, and the ways to a database
     """
-    errors progress texts translations/__init__ translations/de translations/es translations/fr
-    translations/it words signals settings protocols conditions compression links outputs columns
-    tables database
+    texts errors progress translations/__init__ translations/de translations/es translations/fr
+    translations/it words signals settings protocols conditions compression outputs links columns
+    tables database holding
     """,
     # 1: each the only writer of something, or the only one who knows it
     """

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from browser import find_chromium
 from conftest import need
+from cutting_proxy import cutting_proxy
 from pages import (
     BUTTON,
     OFFLINE,
@@ -579,6 +580,49 @@ def test_s29_a_page_that_is_missing_is_named_and_not_saved(page: Page, site: Sit
     assert "Not available, so not saved: report.pdf." in text(page)
     assert not downloads
     assert button(page).get_attribute("aria-disabled") is None
+
+
+def test_s29_a_file_that_the_server_fails_to_send_is_named_and_not_saved(
+    page: Page, own_site: Callable[..., Site]
+) -> None:
+    page.expected_errors.append("500")  # type: ignore[attr-defined]
+    page.goto(own_site(NO_FILES="yes").address("one"))
+    downloads = downloads_of(page)
+    button(page).click()
+    wait_for(page, "failed")
+    assert "Not available, so not saved: orders.csv." in text(page)
+    assert [download.failure() for download in downloads] in ([], ["canceled"], ["failed"])
+    assert button(page).get_attribute("aria-disabled") is None
+
+
+def test_s29_a_file_that_is_cut_halfway_is_gone_on_with_by_the_browser(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    with cutting_proxy(site.url, cuts=2) as proxy:
+        page.goto(site.address("large").replace(site.url, proxy.url))
+        name, content = click_and_save(page, tmp_path)
+        assert (name, content) == ("large.bin", b"x" * 40_000_000)
+        wait_for(page, "done")
+
+
+def test_s29_a_file_that_is_cut_for_good_is_named_with_a_link(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    with cutting_proxy(site.url, cuts=1000) as proxy:
+        page.goto(site.address("large").replace(site.url, proxy.url))
+        with page.expect_download() as cut:
+            button(page).click()
+        assert cut.value.failure()
+        expect_words(page, "Cut off before the end: large.bin.")
+        wait_for(page, "ready")
+        assert button(page).get_attribute("aria-disabled") is None
+        assert axe_findings(page) == []
+        proxy.cuts = 0
+        with page.expect_download() as again:
+            page.get_by_role("link", name="large.bin").click()
+        name, content = saved(again.value, tmp_path)
+        assert (name, len(content)) == ("large.bin", 40_000_000)
+        wait_for(page, "done")
 
 
 def test_a_page_of_this_site_is_looked_at_and_saved(page: Page, site: Site, tmp_path: Path) -> None:

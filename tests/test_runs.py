@@ -550,23 +550,40 @@ def test_a_visitor_finds_a_live_run_again_and_one_that_just_ended_well(book: Boo
 def test_each_fetch_is_news_once(runs: Runs):
     run = claimed(runs)
 
-    assert runs.note_fetch(run.id, 0, "started")
-    assert not runs.note_fetch(run.id, 0, "started")
-    assert runs.note_fetch(run.id, 0, "downloaded")
-    assert not runs.note_fetch(run.id, 0, "downloaded")
-    assert not runs.note_fetch(run.id, 0, "started")
-    assert runs.note_fetch(run.id, 1, "downloaded")
-    assert not runs.note_fetch("no such run", 0, "downloaded")
+    assert runs.note_started(run.id, 0)
+    assert not runs.note_started(run.id, 0)
+    assert runs.note_downloaded(run.id, 0)
+    assert not runs.note_downloaded(run.id, 0)
+    assert not runs.note_started(run.id, 0)
+    assert runs.note_downloaded(run.id, 1)
+    assert not runs.note_downloaded("no such run", 0)
     found = runs.find(run.id)
     assert found is not None
     assert found.fetched == {"0": "downloaded", "1": "downloaded"}
     assert found.seq == run.seq + 3
 
 
+def test_a_download_that_goes_on_forgets_no_part_of_it(runs: Runs):
+    run = claimed(runs)
+
+    def noted() -> Any:
+        found = runs.find(run.id)
+        assert found is not None
+        return found.fetched["0"]
+
+    runs.note_started(run.id, 0)
+    assert not runs.note_parts(run.id, 0, [(0, 10)], 30)
+    assert noted() == {"spans": [[0, 10]], "cut": True}
+    assert runs.note_started(run.id, 0)
+    assert noted() == {"spans": [[0, 10]], "cut": False}
+    assert not runs.note_parts(run.id, 0, [(20, 30)], 30)
+    assert runs.note_parts(run.id, 0, [(8, 22)], 30)
+
+
 def test_fetches_at_the_same_moment_are_all_noted(runs: Runs):
     run = claimed(runs)
 
-    answers = at_once(20, lambda number: runs.note_fetch(run.id, number % 10, "downloaded"))
+    answers = at_once(20, lambda number: runs.note_downloaded(run.id, number % 10))
 
     assert answers.count(True) == 10
     found = runs.find(run.id)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shortages import no_more_files, small_disk
 
 from flask_download_btn.protocols import PART, Storage
 from flask_download_btn.storage import LocalStorage, MemoryStorage
@@ -330,16 +331,14 @@ def test_a_folder_that_vanishes_meanwhile_fails_the_writing_and_not_the_next(loc
     assert get(local) == b"content"
 
 
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[None]:
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mounting, capture_output=True).returncode:
-        pytest.skip("Only root can mount a small disk.")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+def test_a_full_table_of_files_is_no_reason_to_call_a_file_gone(local: LocalStorage):
+    put(local)
+
+    with no_more_files(), pytest.raises(OSError, match=os.strerror(errno.EMFILE)) as caught:
+        local.open(KEY)
+
+    assert not isinstance(caught.value, FileNotFoundError)
+    assert get(local) == b"content"
 
 
 @pytest.mark.parametrize("size", [300_000, 5_000_000])

@@ -2,6 +2,7 @@
 
 const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a second.
 const HELD_AFTER = 4000;
+const CUT_AFTER = 2000; // A browser may go on by itself.
 const SILENCE = 4000;
 const LIVE = ["queued", "running"];
 const OVER = ["failed", "cancelled", "expired"];
@@ -99,6 +100,9 @@ class Follower {
   #wasLive = false;
   #isFinishing = false;
   #pressedAt = Infinity;
+  #cutAt = Infinity;
+  #hasLooked = false;
+  #isLooking = false;
   #pressed = new Set();
   #refused = new Map();
   #opened = new Set();
@@ -158,6 +162,7 @@ class Follower {
     const files = filesToSave(element.snapshot).filter((file) => again || !this.resumed || !file.started);
     const mustLook = again || this.resumed;
     this.#refused.clear();
+    this.#hasLooked = false;
     // What needs no look is on its way before it is said to be.
     if (mustLook || files[0]?.size === null) element.show("saving");
     for (const [index, file] of files.entries()) {
@@ -169,7 +174,7 @@ class Follower {
       if (element.state !== "saving") element.show("saving");
     }
     this.#pressedAt = performance.now();
-    if (this.#refused.size) element.fail("unsaved", {names: [...this.#refused.values()].join(", ")});
+    if (this.#refused.size) this.#refuse();
     else if (again && this.isStopped) element.show("done");
     else this.#settle();
   }
@@ -183,6 +188,7 @@ class Follower {
     if (this.#refused.has(file.url)) return "refused";
     if (file.downloaded || this.#opened.has(file.url)) return "downloaded";
     if (this.#pressed.has(file.url) && file.size === null) return "downloaded";
+    if (file.cut) return "cut";
     return file.started ? "started" : "waiting";
   }
 
@@ -211,14 +217,37 @@ class Follower {
     const {element} = this;
     if (this.#pressedAt === Infinity) return;
     const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
-    const isLate = performance.now() - this.#pressedAt > HELD_AFTER;
+    const now = performance.now();
+    const isLate = now - this.#pressedAt > HELD_AFTER;
+    this.#cutAt = pending.some((file) => this.stateOf(file) === "cut") ? Math.min(this.#cutAt, now) : Infinity;
     // An archive is told of only when it is complete.
     const isMissing = isLate && !element.snapshot.zip?.only && pending.some((file) => !this.isElsewhere(file) && !file.started);
     if (!pending.length) this.#end();
-    // A frame may be forbidden to save anything, and is not told.
-    else if (isMissing) this.#offer(window === top ? "held" : "framed");
+    else if (now - this.#cutAt > CUT_AFTER) this.#offer("cut");
+    else if (isMissing) this.#explain(pending);
     else if (pending.every((file) => this.isElsewhere(file))) this.#offer("elsewhere");
-    else if (isHeld(element)) element.show("saving");
+    else if (isHeld(element) || element.flags.has("cut")) element.show("saving");
+  }
+
+  /* Nobody began to fetch these: they cannot be had, or else the browser holds them back. */
+  async #explain(pending) {
+    if (this.#isLooking) return;
+    if (!this.#hasLooked) {
+      this.#isLooking = true;
+      for (const file of pending) {
+        if (!file.started && !this.isElsewhere(file)) await this.#try(file);
+      }
+      this.#isLooking = false;
+      this.#hasLooked = true;
+    }
+    if (this.isStopped) return;
+    // A frame may be forbidden to save anything, and is not told.
+    if (this.#refused.size) this.#refuse();
+    else this.#offer(window === top ? "held" : "framed");
+  }
+
+  #refuse() {
+    this.element.fail("unsaved", {names: [...this.#refused.values()].join(", ")});
   }
 
   #offer(flag) {
@@ -341,8 +370,10 @@ export function draw(element, panel) {
 /** Put into words what sentences say of a run's files. */
 export function wordsOf({snapshot, panel}) {
   const isMirrored = panel?.matches(":dir(rtl)");
-  const names = (snapshot?.files ?? []).map(({name}) => isolated(name, isMirrored));
+  const files = snapshot?.files ?? [];
+  const [names, cut] = [files, files.filter((file) => file.cut)].map((some) => some.map(({name}) => isolated(name, isMirrored)));
   return {
+    cut_text: cut.join(", "),
     files_text: names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", "),
     zip_text: isolated(snapshot?.zip?.size_text, isMirrored),
     reference: isolated(snapshot?.reference, isMirrored),

@@ -35,7 +35,7 @@ function fill(nodes, tokens, fields, refuge) {
       shown = words !== null;
       if (shown && node.textContent !== words) node.textContent = words;
     }
-    // Focus would fall to the page's start with the node that holds it.
+    // Focus would go with the node that holds it.
     if (!shown && node.contains(document.activeElement)) refuge.focus();
     node.hidden = !shown;
   }
@@ -265,7 +265,7 @@ class DownloadBtn extends HTMLElement {
   #tokens({text, message, files = [], zip}) {
     const {state, flags} = this;
     const tokens = [...flags];
-    if (!flags.has("held") && !flags.has("elsewhere")) tokens.push(state);
+    if (!/held|elsewhere|cut/.test([...flags])) tokens.push(state);
     if (!text && (state === "running" || state === "reconnecting")) tokens.push("wordless");
     if (LIVE.includes(state) && !flags.has("cancelling")) tokens.push("stoppable", state === "running" && "timed");
     if (files.length && (state === "saving" || state === "done")) tokens.push("repeatable");

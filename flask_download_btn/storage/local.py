@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -18,6 +19,8 @@ _KEY = re.compile(r"[0-9a-z][0-9a-z_-]{3,79}")
 _BUFFER = 1 << 18
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR))
+"""How a system says that no such file is there; all else, a full table of files say, passes."""
 _SECOND = 10**9
 _MICROSECOND = 10**3
 
@@ -68,6 +71,8 @@ class LocalStorage:
             # Without O_NONBLOCK, a planted FIFO would hold the reader for ever.
             handle = os.open(place, os.O_RDONLY | _FLAGS | _NONBLOCK)
         except OSError as error:
+            if error.errno not in _GONE:
+                raise
             if not self.root.is_dir():
                 # A disk that is not mounted is no reason to forget a thousand files.
                 raise OSError(f"The folder of stored files, {self.root}, is not there.") from error

@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Fertig: {files_text}",
     "held": "Ihr Browser hat nicht alles von selbst gespeichert. Speichern Sie den Rest hier:",
     "elsewhere": "Fertig. Das Folgende liegt bei einer anderen Website; öffnen Sie es hier:",
+    "cut": "Vor dem Ende abgebrochen: {cut_text}. Wenn Ihr Browser"
+    " nicht von selbst weitermacht, speichern Sie hier noch einmal:",
     "framed": "Die Seite ringsum verbietet womöglich das Speichern. Wenn ein Link nichts"
     " bewirkt, öffnen Sie die Dateien in einem eigenen Tab.",
     "saving": "{files_text} wird gespeichert…",
@@ -30,6 +32,7 @@ TEXTS = {
     "save_all": "Alle herunterladen ({zip_text})",
     "file_saved": "gespeichert",
     "file_saving": "wird gespeichert…",
+    "file_cut": "abgebrochen",
     "file_refused": "nicht verfügbar",
     "center_title": "Ihre Downloads",
     "center_empty": "Es gibt noch keine Downloads.",
@@ -50,6 +53,14 @@ TEXTS = {
     "too_many": "Es laufen zu viele Ihrer Downloads. Warten Sie, bis einer beendet ist.",
     "unavailable": (
         "Der Server kann das jetzt nicht starten. Bitte versuchen Sie es in einer Minute erneut."
+    ),
+    "too_many_files": "Ein Klick kann {limit} Dateien erstellen, nicht mehr.",
+    "too_large_files": "Ein Klick kann Dateien von zusammen {limit} erstellen, nicht mehr.",
+    "not_stored": (
+        "Die Datei konnte nicht gespeichert werden. Bitte versuchen Sie es später erneut."
+    ),
+    "not_read": (
+        "Die Datei ist gerade nicht lesbar. Bitte versuchen Sie es in einer Minute erneut."
     ),
     "archive_name": "dateien.zip",
     "eta_seconds": "noch weniger als eine Minute",

@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Listo: {files_text}",
     "held": "Su navegador no lo ha guardado todo por sí mismo. Guarde el resto aquí:",
     "elsewhere": "Listo. Lo siguiente está en otro sitio; ábralo aquí:",
+    "cut": "Se cortó antes del final: {cut_text}. Si su navegador"
+    " no continúa por sí mismo, guarde de nuevo aquí:",
     "framed": "Es posible que la página que rodea a esta no permita guardar. Si un enlace no"
     " hace nada, abra los archivos en una pestaña aparte.",
     "saving": "Guardando {files_text}…",
@@ -30,6 +32,7 @@ TEXTS = {
     "save_all": "Descargar todo ({zip_text})",
     "file_saved": "guardado",
     "file_saving": "guardando…",
+    "file_cut": "cortado",
     "file_refused": "no disponible",
     "center_title": "Sus descargas",
     "center_empty": "Todavía no hay descargas.",
@@ -45,6 +48,10 @@ TEXTS = {
     "stale_page": "Esta página es demasiado antigua. Vuelva a cargarla e inténtelo otra vez.",
     "too_many": "Tiene demasiadas descargas en curso. Espere a que termine una.",
     "unavailable": "El servidor no puede iniciar esto ahora. Inténtelo de nuevo en un minuto.",
+    "too_many_files": "Un clic puede crear {limit} archivos, no más.",
+    "too_large_files": "Un clic puede crear archivos de {limit} en total, no más.",
+    "not_stored": "No se pudo guardar el archivo. Inténtelo de nuevo más tarde.",
+    "not_read": "El archivo no se puede leer ahora. Inténtelo de nuevo en un minuto.",
     "archive_name": "archivos.zip",
     "eta_seconds": "queda menos de un minuto",
     "eta_minutes": "quedan unos {minutes} min",

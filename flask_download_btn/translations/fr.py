@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Prêt : {files_text}",
     "held": "Votre navigateur n’a pas tout enregistré de lui-même. Enregistrez le reste ici :",
     "elsewhere": "Prêt. La suite se trouve sur un autre site ; ouvrez-la ici :",
+    "cut": "Interrompu avant la fin : {cut_text}. Si votre navigateur"
+    " ne continue pas de lui-même, enregistrez à nouveau ici :",
     "framed": "La page qui entoure celle-ci interdit peut-être d’enregistrer. Si un lien ne fait"
     " rien, ouvrez les fichiers dans un onglet à part.",
     "saving": "Enregistrement de {files_text}…",
@@ -30,6 +32,7 @@ TEXTS = {
     "save_all": "Tout télécharger ({zip_text})",
     "file_saved": "enregistré",
     "file_saving": "enregistrement…",
+    "file_cut": "interrompu",
     "file_refused": "indisponible",
     "center_title": "Vos téléchargements",
     "center_empty": "Il n’y a pas encore de téléchargements.",
@@ -47,6 +50,10 @@ TEXTS = {
     "unavailable": (
         "Le serveur ne peut pas lancer ceci maintenant. Veuillez réessayer dans une minute."
     ),
+    "too_many_files": "Un clic peut créer {limit} fichiers, pas davantage.",
+    "too_large_files": "Un clic peut créer des fichiers de {limit} au total, pas davantage.",
+    "not_stored": "Le fichier n’a pas pu être enregistré. Veuillez réessayer plus tard.",
+    "not_read": ("Le fichier ne peut pas être lu maintenant. Veuillez réessayer dans une minute."),
     "archive_name": "fichiers.zip",
     "eta_seconds": "moins d’une minute restante",
     "eta_minutes": "encore environ {minutes} min",

@@ -13,6 +13,8 @@ TEXTS = {
     "ready": "Pronto: {files_text}",
     "held": "Il browser non ha salvato tutto da sé. Salvi il resto qui:",
     "elsewhere": "Pronto. Quanto segue si trova su un altro sito; lo apra qui:",
+    "cut": "Interrotto prima della fine: {cut_text}. Se il browser"
+    " non continua da solo, salvi di nuovo qui:",
     "framed": "La pagina che contiene questa potrebbe vietare di salvare. Se un link non fa"
     " nulla, apra i file in una scheda a parte.",
     "saving": "Salvataggio di {files_text}…",
@@ -30,6 +32,7 @@ TEXTS = {
     "save_all": "Scarica tutto ({zip_text})",
     "file_saved": "salvato",
     "file_saving": "salvataggio…",
+    "file_cut": "interrotto",
     "file_refused": "non disponibile",
     "center_title": "I suoi download",
     "center_empty": "Non ci sono ancora download.",
@@ -45,6 +48,10 @@ TEXTS = {
     "stale_page": "Questa pagina è troppo vecchia. La ricarichi e riprovi.",
     "too_many": "Ha troppi download in corso. Attenda che uno finisca.",
     "unavailable": "Il server non può avviarlo adesso. Riprovi tra un minuto.",
+    "too_many_files": "Un clic può creare {limit} file, non di più.",
+    "too_large_files": "Un clic può creare file per {limit} in tutto, non di più.",
+    "not_stored": "Non è stato possibile salvare il file. Riprovi più tardi.",
+    "not_read": "Il file non può essere letto adesso. Riprovi tra un minuto.",
     "archive_name": "file.zip",
     "eta_seconds": "meno di un minuto rimanente",
     "eta_minutes": "circa {minutes} min rimanenti",
