@@ -50,9 +50,7 @@ def make_commands(parts: Parts) -> click.Group:
     @click.option("--dry-run", is_flag=True, help="Say what would go, and delete nothing.")
     def prune(dry_run: bool) -> None:
         """Delete files and runs that have outlived their time."""
-        report = parts.files.prune(parts.runs.is_live, dry_run=dry_run)
-        kept_for = parts.settings.run_retention
-        old_runs = parts.runs.prune(kept_for, dry_run=dry_run) if kept_for else 0
+        report, old_runs = parts.prune_now(dry_run=dry_run)
         verb = "Would delete" if dry_run else "Deleted"
         click.echo(
             f"{verb} {report.total} files ({report.expired} expired, {report.orphans} orphans,"

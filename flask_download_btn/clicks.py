@@ -42,6 +42,8 @@ class Clicks(Door):
 
     def _limit_form(self) -> None:
         most = self._parts.settings.max_form_bytes
+        if not most:
+            return
         if (request.content_length or 0) > most:
             raise RequestEntityTooLarge
         with suppress(AttributeError):  # Flask 3.0 knows the app's own limit alone
@@ -86,7 +88,8 @@ class Clicks(Door):
         return self._parts.buttons.named(name, arguments, **named.attributes)
 
     def _click(self, btn: Any) -> Click:
-        reference = secrets.token_hex(4)
+        # Asked now: whatever a form function does to the session, its log line names the button.
+        uid, name, reference = btn.uid, btn.btn_text or btn.name, secrets.token_hex(4)
         try:
             return self._click_of(btn)
         except DownloadError as error:
@@ -94,7 +97,9 @@ class Clicks(Door):
         except (Refusal, HTTPException):
             raise
         except Exception as error:
-            logger.exception("A form function of %s failed (reference %s).", btn, reference)
+            logger.exception(
+                "A click on the button %r (%s) failed (reference %s).", name, uid, reference
+            )
             raise Refusal(500, "failed", reference=reference) from error
         finally:
             # What a form function changed is this visitor's own; the row that all share stays.

@@ -10,6 +10,7 @@ from typing import NoReturn
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from .errors import LinkRefused
+from .outputs import is_mimetype
 
 MAX_URL_CHARACTERS = 8192
 
@@ -51,7 +52,7 @@ def check_url(url: object, *, what: str, data: bool = False, origin: str | None 
         if not data:
             _refuse(what, text, "A page must not lead to a 'data:' URL.", data=data)
         _read_data_url(text, what=what)
-        return text
+        return "data:" + text[len("data:") :]
     if len(text) > MAX_URL_CHARACTERS:
         _refuse(what, text, f"It is longer than {MAX_URL_CHARACTERS} characters.", data=data)
     _check_characters(text, what=what, data=data)
@@ -75,14 +76,29 @@ def decode_data_url(url: str, limit: int | None) -> tuple[str, bytes]:
 
     The type carries a charset only where the URL says one that is not UTF-8.
     """
+    refuse_oversized(url, limit)
     mimetype, payload, is_base64 = _read_data_url(url, what="data URL")
     content = base64.b64decode(_padded(payload)) if is_base64 else unquote_to_bytes(payload)
-    if limit is not None and len(content) > limit:
-        raise LinkRefused(
-            f"The data URL {_shown(url)} holds more than the {limit} bytes that are allowed. "
-            "Hand over a File instead, which has no such limit."
-        )
     return mimetype, content
+
+
+def refuse_oversized(url: str, limit: int | None) -> None:
+    """Refuse a `data:` URL that holds more than `limit` bytes; 0 and None are no limit."""
+    # What a URL holds is never longer than the URL.
+    if not limit or len(url.encode()) <= limit or url[: len("data:")].lower() != "data:":
+        return
+    _, payload, is_base64 = _read_data_url(url, what="data URL")
+    size = len(_unescaped(payload).rstrip("=")) * 3 // 4 if is_base64 else _length(payload)
+    if size > limit:
+        raise LinkRefused(
+            f"The data URL {_shown(url)} holds {size} bytes, which is more than the {limit} that"
+            " DOWNLOAD_BTN_DATA_URL_LIMIT allows. Hand over a File instead, which has no such"
+            " limit."
+        )
+
+
+def _length(payload: str) -> int:
+    return len(payload.encode()) - 2 * payload.count("%")
 
 
 def _plain_text(url: object, *, what: str) -> str:
@@ -198,9 +214,12 @@ def _read_data_url(url: str, *, what: str) -> tuple[str, str, bool]:
     if match is None:
         shape = "'data:<type>;base64,<content>'"
         _refuse(what, url, f"It is no data URL of the shape {shape}.", data=True)
+    mimetype = _data_type(match)
+    if not is_mimetype(mimetype):
+        _refuse(what, url, f"{_shown(mimetype)} is no type that a file can have.", data=True)
     is_base64 = match["base64"] is not None
     _check_payload(payload, is_base64, what=what, url=url)
-    return _data_type(match), payload, is_base64
+    return mimetype, payload, is_base64
 
 
 def _data_type(match: re.Match[str]) -> str:

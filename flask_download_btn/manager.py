@@ -61,6 +61,12 @@ class DownloadBtnManager:
     @staticmethod
     def register(model: M) -> M:
         """Make a model the app's button: `@DownloadBtnManager.register`."""
+        known = models.registered_button(model.metadata)
+        if known and not (issubclass(model, known) or issubclass(known, model)):
+            raise ConfigurationError(
+                f"Two models are registered as the button: {known.__name__!r} and"
+                f" {model.__name__!r}. Register one, and let others inherit from it."
+            )
         models.registered_buttons.append(model)
         return model
 
@@ -126,6 +132,11 @@ class DownloadBtnManager:
         progress_template: str | None = None,
     ) -> None:
         """Give an app its download buttons."""
+        if "download_btn_manager" in app.extensions:
+            raise ConfigurationError(
+                f"The app {app.name!r} has a DownloadBtnManager already. Give it one, and call its"
+                " 'init_app' once: 'DownloadBtnManager(app, …)' has done so itself."
+            )
         db = self._take_database(app, db)
         self.btn_template = btn_template or self.btn_template
         self.progress_template = progress_template or self.progress_template
@@ -229,11 +240,13 @@ def _socketio_of(app: Flask, settings: Settings, given: SocketIO | None) -> Sock
 def _first_request(app: Flask, parts: Parts, blueprint: Any) -> Callable[[], None]:
     """Return what checks the app once, when it is complete."""
     is_checked = False
+    server = parts.socketio.server
 
     def look() -> None:
         nonlocal is_checked
         if not is_checked:
             _refuse_second_socketio(app, parts)
+            _refuse_second_binding(parts, server)
             if "csrf" in app.extensions:
                 # A button's own token, which travels in the form, is the proof.
                 app.extensions["csrf"].exempt(blueprint)
@@ -247,4 +260,15 @@ def _refuse_second_socketio(app: Flask, parts: Parts) -> None:
         raise ConfigurationError(
             "The app made a SocketIO of its own after DownloadBtnManager, and now has two. Make"
             " yours first, give it as 'socketio=…', or use 'manager.socketio'."
+        )
+
+
+def _refuse_second_binding(parts: Parts, server: Any) -> None:
+    # The first server has our handlers; the second has nothing but those that a SocketIO got
+    # while it had none.
+    if parts.socketio.server is not server:
+        raise ConfigurationError(
+            "The app's SocketIO was given the app again after DownloadBtnManager, so that no page"
+            " could watch its runs. Call 'socketio.init_app(app)' before the manager's 'init_app',"
+            " or leave it to the manager."
         )

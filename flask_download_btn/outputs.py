@@ -18,6 +18,7 @@ Content = bytes | bytearray | memoryview | Path | BinaryIO | Iterable[bytes] | A
 # A file system takes 255 bytes; browsers add ".crdownload" or " (1)" to that.
 LONGEST_NAME = 240
 LONGEST_EXTENSION = 32
+LONGEST_MIMETYPE = 127
 NAMELESS = "download"
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -130,11 +131,16 @@ def _short(value: object) -> str:
 
 
 def _checked_mimetype(mimetype: str, filename: str) -> str:
-    if not isinstance(mimetype, str) or len(mimetype) > 127 or not _MIMETYPE.fullmatch(mimetype):
+    if not isinstance(mimetype, str) or not is_mimetype(mimetype):
         raise OutputRefused(
             f"File({filename!r}) was given mimetype={mimetype!r}. It looks like 'text/csv'."
         )
     return mimetype
+
+
+def is_mimetype(text: str) -> bool:
+    """Tell whether a text is a type that a header can carry."""
+    return len(text) <= LONGEST_MIMETYPE and bool(_MIMETYPE.fullmatch(text))
 
 
 def _checked_max_age(max_age: int | None, filename: str) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from .chores import Chores
 from .database import Database
 from .engine import Engine
 from .errors import ConfigurationError, ReferenceRefused
-from .files import Files
+from .files import Files, PruneReport
 from .lives import Live, Lives
 from .models import new_id
 from .pictures import Pictures
@@ -123,7 +125,7 @@ class Parts:
         if len(secret_key) < SHORT_SECRET:
             logger.warning("The app's SECRET_KEY is short enough to be guessed; use a long one.")
         keys = [*(self.app.config.get("SECRET_KEY_FALLBACKS") or ()), secret_key]
-        return Tokens(keys, button_max_age=self.settings.token_max_age)
+        return Tokens(keys, button_max_age=self.settings.token_max_age or math.inf)
 
     @part
     def runs(self) -> Runs:
@@ -185,7 +187,7 @@ class Parts:
             on_end=self._tell_end,
             in_thread=_native_caller(self.socketio.async_mode),
             time_limit=self.settings.time_limit,
-            data_url_limit=self.settings.data_url_limit,
+            data_url_limit=self.settings.data_url_limit or None,
         )
 
     @part
@@ -204,7 +206,7 @@ class Parts:
             self.engine.claim,
             self.engine.carry_out_claimed,
             self.socketio.start_background_task,
-            limit=self.settings.max_running,
+            limit=self.settings.max_running or sys.maxsize,
         )
 
     @part
@@ -247,12 +249,18 @@ class Parts:
 
     def prune(self) -> None:
         """Delete what has outlived its time, unless another process has just done so."""
-        if not self.chores.take("prune", self.settings.prune):
-            return
-        self.files.release_without(self.buttons.uids())
-        self.files.prune(self.runs.is_live)
-        if self.settings.run_retention:
-            self.runs.prune(self.settings.run_retention)
+        if self.chores.take("prune", self.settings.prune):
+            self.prune_now()
+
+    def prune_now(self, *, dry_run: bool = False) -> tuple[PruneReport, int]:
+        """Delete what has outlived its time; tell of the files, and how many runs."""
+        report = self.files.prune(self.runs.is_live, buttons=self.buttons.uids(), dry_run=dry_run)
+        kept_for = self.settings.run_retention
+        if not kept_for:
+            return report, 0
+        # Without its run, nobody could fetch a file any more.
+        keep = self.files.runs_with_files()
+        return report, self.runs.prune(kept_for, keep=keep, dry_run=dry_run)
 
     def _function_of(self, step: Mapping[str, str]) -> Callable[..., Any]:
         if "button" not in step:

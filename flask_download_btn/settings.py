@@ -26,7 +26,7 @@ class Settings:
     folder: str | None = None
     """Where files are kept; `download_btn` in the instance folder if left out."""
     max_running: int = 100
-    """Runs at once in a process; further ones wait."""
+    """Runs at once in a process, further ones wait; 0 is no limit."""
     max_live: int = 20
     """Live runs at once for a visitor; 0 is no limit."""
     max_files: int = 1000
@@ -34,9 +34,9 @@ class Settings:
     max_bytes: int = 0
     """Bytes of a run's files; 0 is no limit."""
     max_form_bytes: int = 64 * 1024 * 1024
-    """Bytes of a submitted form."""
+    """Bytes of a submitted form; 0 leaves it to the app's own limits."""
     data_url_limit: int = 64 * 1024 * 1024
-    """Bytes that a `data:` URL may hold."""
+    """Bytes that a `data:` URL may hold; 0 is no limit."""
     time_limit: float = 4 * 3600
     """Seconds that a run may take; 0 is no limit."""
     retention: float = 24 * 3600
@@ -46,7 +46,7 @@ class Settings:
     run_retention: float = 7 * 24 * 3600
     """Seconds that an ended run is remembered; 0 is for ever."""
     token_max_age: float = 24 * 3600
-    """Seconds for which a page may stand open before its buttons must be loaded again."""
+    """Seconds for which a page may stand open before its buttons are too old; 0 is for ever."""
     wait: float = 0.1
     """Seconds that a click waits for a run that may end at once."""
     heartbeat: float = 10.0

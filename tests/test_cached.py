@@ -150,6 +150,34 @@ def test_what_a_deleted_button_kept_goes_with_it(site: Site):
     assert site.stored() == []
 
 
+def test_the_command_prunes_what_the_hourly_pruning_would(site: Site):
+    click(site.app.test_client(), "fails_later")
+    parts = site.app.extensions["download_btn_manager"]
+    with site.app.app_context():
+        site.db.session.delete(site.db.session.scalars(site.db.select(parts.buttons.model)).one())
+        site.db.session.commit()
+    prune = ["download-btn", "prune"]
+
+    planned = site.app.test_cli_runner().invoke(args=[*prune, "--dry-run"])
+    assert planned.output.startswith("Would delete 1 files (1 expired")
+    assert len(site.stored()) == 1
+
+    done = site.app.test_cli_runner().invoke(args=prune)
+    assert done.output == planned.output.replace("Would delete", "Deleted")
+    assert site.stored() == []
+
+
+def test_a_data_url_is_decoded_however_its_scheme_is_written(site: Site):
+    parts = site.app.extensions["download_btn_manager"]
+    with site.app.app_context():
+        btn = parts.buttons.model(downloads=[("DATA:text/plain,hello", "hello.txt")])
+        site.db.session.commit()
+
+        (file,) = click(site.app.test_client(), btn).files
+
+        assert (file.name, file.read()) == ("hello.txt", b"hello")
+
+
 def test_a_button_whose_kept_file_is_gone_makes_it_again(site: Site):
     client = site.app.test_client()
     first = click(client, "makes_once")

@@ -109,6 +109,25 @@ def test_prune_says_what_would_go_and_deletes_nothing(tmp_path: Path):
         assert site.stored_bytes() == []
 
 
+def test_a_run_is_remembered_as_long_as_its_files(tmp_path: Path):
+    limits = {"DOWNLOAD_BTN_RUN_RETENTION": 0.001, "DOWNLOAD_BTN_PRUNE": 0}
+    with sites.site(tmp_path, DOWNLOAD_BTN_RETENTION=0, **limits) as site:
+        visitor = site.visitor()
+        made = visitor.click(site.button(makes))
+        failed = visitor.click(site.button(fails))
+
+        assert "and 1 runs." in say(site, "prune").output
+        (left,) = site.runs()
+        assert (left.state, failed.state) == ("ready", "failed")
+        assert made.files[0].read() == b"made"
+
+        stored = site.parts.files.of_run(left.id)
+        for file in stored:
+            site.parts.files.forget(file.id)
+        assert "and 1 runs." in say(site, "prune").output
+        assert site.runs() == []
+
+
 def test_the_doctor_finds_nothing_wrong_with_a_good_deployment(site: sites.Site):
     answer = say(site, "doctor")
 

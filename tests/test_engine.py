@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 import zipfile
 from collections import defaultdict
@@ -18,6 +19,7 @@ import sites
 from flask import current_app, url_for
 from flask_sqlalchemy import SQLAlchemy
 from processes import wait_until
+from shortages import small_disk
 from sqlalchemy import select
 
 from flask_download_btn import (
@@ -582,6 +584,75 @@ def test_a_function_sees_all_of_its_button(site: sites.Site):
     assert [[knows_its_functions], ("choices", None, False)] == SEEN
 
 
+def decides_then_computes(btn: Any, gate: str) -> Iterator[Any]:
+    btn.download_msg = "Made for you"
+    btn.callback = "/thanks"
+    btn.archive = "both.zip"
+    btn.downloads.append(("data:text/plain,kept", "kept.txt"))
+    SEEN.append(db.session.scalars(select(Order)).all())
+    db.session.expire_all()
+    SEEN.append((btn.download_msg, btn.archive, len(btn.downloads)))
+    wait_at(gate)
+    yield File(b"made", "made.txt")
+
+
+def test_what_a_function_sets_for_its_run_locks_nobody_out(slow: sites.Site):
+    """SQLite has one writer: a row that a query flushed would stay locked while it computes."""
+    visitor = slow.visitor()
+    uid = slow.button((decides_then_computes, {"gate": "decided"}))
+    picture = visitor.start(visitor.token(uid)).get_json()
+    arrived_at("decided")
+
+    with sqlite3.connect(Path(slow.app.instance_path).parent / "app.db", timeout=0) as other:
+        other.execute("DELETE FROM 'order'")
+    GATES["decided"].set()
+
+    ended = visitor.ended(picture)
+    assert SEEN[1] == ("Made for you", "both.zip", 1)
+    assert (ended["message"], ended["callback"]) == ("Made for you", "/thanks")
+    assert ended["zip"]["name"] == "both.zip"
+    assert [file["name"] for file in ended["files"]] == ["kept.txt", "made.txt"]
+    with slow.row(uid) as btn:
+        assert (btn.download_msg, btn.callback, btn.archive) == (None, None, None)
+        assert btn.downloads == [("data:text/plain,kept", "kept.txt")]
+
+
+def sets_and(btn: Any, what: str) -> Iterator[Any]:
+    btn.download_msg = "Set"
+    db.session.scalars(select(Order)).all()
+    if what == "commit":
+        db.session.commit()
+    elif what == "roll back":
+        db.session.rollback()
+    elif what == "use a savepoint":
+        with db.session.begin_nested():
+            db.session.add(Order(words="in a savepoint"))
+    elif what == "set again":
+        btn.download_msg = "Set twice"
+    yield
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "saved"),
+    [
+        ("commit", "Set", "Set"),
+        ("roll back", "Set", None),
+        ("use a savepoint", "Set", None),
+        ("set again", "Set twice", None),
+    ],
+)
+def test_a_function_saves_what_it_sets_by_a_commit_alone(
+    what: str, said: str, saved: str | None, site: sites.Site
+):
+    uid = site.button((sets_and, {"what": what}))
+
+    ended = site.visitor().click(uid)
+
+    assert (ended.state, ended.message) == ("ready", said)
+    with site.row(uid) as btn:
+        assert btn.download_msg == saved
+
+
 # -- the buttons own downloads -------------------------------------------------------------------
 
 
@@ -801,6 +872,97 @@ def test_the_traceback_is_logged_once(site: sites.Site, caplog: pytest.LogCaptur
     site.run(raises_midway)
 
     assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+def test_an_end_that_the_database_refuses_is_a_failure_all_the_same(
+    site: sites.Site, caplog: pytest.LogCaptureFixture
+):
+    uid = site.button(makes_each_time)
+    refuse = (
+        "CREATE TRIGGER refuse BEFORE UPDATE ON download_btn_run WHEN new.state = 'ready'"
+        " BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+    )
+    with site.app.app_context():
+        db.session.execute(db.text(refuse))
+        db.session.commit()
+    try:
+        refused = site.visitor().click(uid)
+    finally:
+        with site.app.app_context():
+            db.session.execute(db.text("DROP TRIGGER refuse"))
+            db.session.commit()
+
+    assert (refused.state, refused.message) == ("failed", SORRY)
+    assert f"(reference {refused.snapshot['reference']})" in caplog.text
+    assert "not this one" in caplog.text
+    assert site.stored_bytes() == []
+    assert site.visitor().click(uid).state == "ready"
+
+
+def test_the_log_says_which_button_failed(site: sites.Site, caplog: pytest.LogCaptureFixture):
+    uid = site.button(fails, btn_text="Export orders")
+
+    ended = site.visitor().click(uid)
+
+    reference = ended.snapshot["reference"]
+    assert f"of the button 'Export orders' ({uid}) failed (reference {reference})" in caplog.text
+
+
+def fills_the_disk(btn: Any, how: str) -> Any:
+    if how == "create_file":
+        with btn.create_file("large.bin") as file:
+            for _ in range(100):
+                file.write(b"x" * 100_000)
+        return None
+    return File((b"x" * 10_000 for _ in range(1000)), "large.bin")
+
+
+@pytest.mark.parametrize("how", ["create_file", "iterable"])
+def test_promise_17_a_full_disk_is_said_so_and_the_next_run_works(
+    how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    settings = {"DOWNLOAD_BTN_RUNNER": "inline", "DOWNLOAD_BTN_LANGUAGE": "de"}
+    folder = tmp_path / "small"
+    with (
+        small_disk(folder, "size=512k"),
+        sites.site(tmp_path, db=db, declare=False, DOWNLOAD_BTN_FOLDER=folder, **settings) as site,
+    ):
+        ended = site.run((fills_the_disk, {"how": how}))
+
+        assert ended.state == "failed"
+        assert ended.message.startswith("Die Datei konnte nicht gespeichert werden.")
+        assert caplog.text.count("Traceback (most recent call last)") == 1
+        assert "No space left on device" in caplog.text
+        assert site.stored_bytes() == []
+        assert site.run(plain).files[0].read() == b"plain"
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ({"DOWNLOAD_BTN_MAX_FILES": 1}, "Un clic peut créer 1 fichiers, pas davantage."),
+        ({"DOWNLOAD_BTN_MAX_BYTES": 4}, "Un clic peut créer des fichiers de 4 B au total"),
+    ],
+)
+def test_a_limit_is_said_in_the_visitors_language(
+    limit: dict[str, Any], sentence: str, tmp_path: Path
+):
+    settings = {"DOWNLOAD_BTN_RUNNER": "inline", "DOWNLOAD_BTN_LANGUAGE": "fr", **limit}
+    with sites.site(tmp_path, db=db, declare=False, **settings) as site:
+        ended = site.run((notes, {"word": "one"}), (notes, {"word": "two"}))
+
+    assert (ended.state, ended.message[: len(sentence)]) == ("failed", sentence)
+
+
+def forgets_the_block(btn: Any) -> None:
+    btn.create_file("orders.csv").write("never")
+
+
+def test_a_file_that_is_written_without_its_block_says_how(
+    site: sites.Site, caplog: pytest.LogCaptureFixture
+):
+    assert site.run(forgets_the_block).state == "failed"
+    assert "Write 'with btn.create_file('orders.csv') as file:'" in caplog.text
 
 
 def test_after_a_failure_the_button_works_again(site: sites.Site):

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -167,6 +168,44 @@ def test_nonsense_among_downloads_is_refused_there_and_then(value: Any, site: si
         btn.downloads.append(value)
 
 
+@pytest.mark.parametrize("value", [7, b"bytes", {"/a.pdf": "a.pdf"}, BytesIO(b"content")])
+def test_what_is_no_list_of_downloads_is_refused_there_and_then(
+    value: Any, site: sites.Site, db: Any
+):
+    btn = site.DownloadBtn()
+
+    with pytest.raises(TypeError, match=r"cannot be downloaded\. A download is a URL"):
+        btn.downloads = value
+
+
+def test_a_data_url_that_holds_too_much_is_refused_where_it_is_assigned(tmp_path: Path):
+    with (
+        sites.site(tmp_path, DOWNLOAD_BTN_DATA_URL_LIMIT=4) as site,
+        site.app.app_context(),
+    ):
+        btn = site.DownloadBtn(downloads=[("data:,1234", "four.txt")])
+        for url in ("data:,12345", ("data:;base64,MTIzNDU=", "five.txt")):
+            with pytest.raises(LinkRefused, match=r"5 bytes.*DOWNLOAD_BTN_DATA_URL_LIMIT"):
+                btn.downloads = [url]
+        site.db.session.rollback()
+
+
+def test_a_name_of_an_archive_is_one_that_every_system_and_database_takes(
+    site: sites.Site, db: Any
+):
+    btn = saved(site, site.DownloadBtn(archive="../a\0b/" + "c" * 300 + ".zip"))
+
+    assert btn.archive.startswith("ab_ccc")
+    assert btn.archive.endswith("c.zip")
+    assert len(btn.archive.encode()) <= 240
+
+
+@pytest.mark.parametrize("name", ["btn_text", "download_msg", "form_id"])
+def test_bytes_are_no_text(name: str, site: sites.Site, db: Any):
+    with pytest.raises(TypeError, match=f"'{name}' takes a str, not bytes"):
+        site.DownloadBtn(**{name: b"text"})
+
+
 def test_a_file_is_refused_outside_of_a_run_with_the_way_out(site: sites.Site, db: Any):
     btn = site.DownloadBtn()
 
@@ -263,6 +302,19 @@ def test_a_reordered_list_is_saved_in_its_new_order(site: sites.Site, db: Any):
     assert names(saved(site, btn).create_file_functions) == ["three", "two", "one"]
 
 
+@pytest.mark.parametrize("way", ["reverse", "sort"])
+def test_a_list_is_put_in_order_in_place_and_saved(way: str, site: sites.Site, db: Any):
+    btn = saved(site, site.DownloadBtn(create_file_functions=[two, one, three]))
+
+    if way == "reverse":
+        btn.create_file_functions.reverse()
+    else:
+        btn.create_file_functions.sort(key=lambda f: RUN_OF_ALL.index(f.func.__name__))
+
+    expected = ["three", "one", "two"] if way == "reverse" else RUN_OF_ALL
+    assert names(saved(site, btn).create_file_functions) == expected
+
+
 def test_a_function_is_inserted_where_it_belongs(site: sites.Site, db: Any):
     btn = saved(site, site.DownloadBtn(create_file_functions=[one, three]))
 
@@ -338,6 +390,21 @@ def test_arguments_that_do_not_fit_are_refused_there_and_then(site: sites.Site, 
         btn.create_file_functions = [needs_year]
     with pytest.raises(ReferenceRefused, match=r"needs_year.*'day'"):
         btn.create_file_functions = [site.Function(needs_year, 2026, day=1)]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [needs_year, lambda btn: None, Holder().method, 17],
+    ids=["call", "name", "kind", "17"],
+)
+def test_what_is_refused_is_said_with_its_button(refused: Any, site: sites.Site, db: Any):
+    btn = site.DownloadBtn(btn_text="Export orders")
+
+    with pytest.raises((ReferenceRefused, TypeError), match="Export orders") as caught:
+        btn.create_file_functions = [refused]
+
+    assert "'create_file_functions'" in str(caught.value)
+    assert btn.uid in str(caught.value)
 
 
 def test_a_form_function_is_checked_with_both_its_arguments(site: sites.Site, db: Any):
@@ -448,6 +515,23 @@ def test_relationships_written_as_documented_do_the_same(tmp_path: Path):
         btn.create_file_functions = list(reversed(btn.create_file_functions))
 
         assert names(saved(site, btn).create_file_functions) == ["one", "two"]
+
+
+def test_a_second_button_model_is_refused_by_name(tmp_path: Path):
+    with sites.site(tmp_path) as site:
+        db: Any = site.db
+
+        with pytest.raises(ConfigurationError, match="'DownloadBtn' and 'OtherBtn'"):
+
+            @DownloadBtnManager.register
+            class OtherBtn(DownloadBtnMixin, db.Model):
+                id = db.Column(db.Integer, primary_key=True)
+                create_file_functions = db.relationship(
+                    "Function", foreign_keys="Function.create_file_id", viewonly=True
+                )
+                handle_form_functions = db.relationship(
+                    "Function", foreign_keys="Function.handle_form_id", viewonly=True
+                )
 
 
 def test_models_may_have_tables_and_keys_of_the_apps_choice(tmp_path: Path):

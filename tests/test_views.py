@@ -18,6 +18,7 @@ import sites
 from flask import Flask, session
 from flask_socketio import SocketIO
 from processes import wait_until
+from shortages import no_more_files
 
 from flask_download_btn import (
     ConfigurationError,
@@ -371,11 +372,13 @@ def test_a_form_error_is_told_and_starts_nothing(
 def test_a_form_function_that_fails_is_a_reference_to_the_log(
     site: sites.Site, ann: sites.Visitor, caplog: pytest.LogCaptureFixture
 ):
-    answer = ann.start(ann.token(with_form(site, crashes)))
+    uid = with_form(site, crashes)
+    answer = ann.start(ann.token(uid))
 
     picture = answer.get_json()
     assert (answer.status_code, picture["message"]) == (500, SORRY)
-    assert picture["reference"] in caplog.text
+    assert f"(reference {picture['reference']})" in caplog.text
+    assert f"A click on the button 'Download' ({uid}) failed" in caplog.text
     assert "a secret detail" in caplog.text
     assert "secret" not in answer.text
 
@@ -485,6 +488,53 @@ def test_all_files_come_as_one_archive(site: sites.Site, ann: sites.Visitor):
             "two.txt": b"two",
         }
     assert picture["zip"]["name"] == "both.zip"
+
+
+def test_an_archive_that_left_in_parts_counts_once_all_of_it_has(
+    site: sites.Site, ann: sites.Visitor
+):
+    picture = ended(site, ann, makes_two)
+    address = picture["zip"]["url"]
+    head = ann.client.head(address)
+    last = int(head.headers["Content-Length"]) - 1
+
+    for span in (f"{last}-{last}", "0-99", f"100-{last - 1}"):
+        assert not any(file["downloaded"] for file in ann.look(picture).get_json()["files"])
+        asked = {"Range": f"bytes={span}", "If-Range": head.headers["ETag"]}
+        with ann.client.get(address, headers=asked) as answer:
+            assert answer.status_code == 206
+            answer.get_data()
+
+    assert all(file["downloaded"] for file in ann.look(picture).get_json()["files"])
+
+
+def test_a_file_that_cannot_be_read_now_is_served_later(
+    site: sites.Site, ann: sites.Visitor, caplog: pytest.LogCaptureFixture
+):
+    picture = ended(site, ann, makes_two)
+    for address in (picture["files"][0]["url"], picture["zip"]["url"]):
+        with no_more_files():
+            answer = ann.client.get(address, headers=HTML)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+        assert "The file cannot be read now" in answer.text
+        assert "Too many open files" in caplog.text
+        with ann.client.get(address) as answer:
+            assert answer.status_code == 200
+
+
+def test_an_archive_whose_file_is_lost_says_so_and_forgets_that_file(
+    site: sites.Site, ann: sites.Visitor
+):
+    picture = ended(site, ann, makes_two)
+    (run, *_) = site.runs()
+    first, second = site.parts.files.of_run(run.id)
+    site.parts.storage.delete(first.key)
+
+    assert ann.client.get(picture["zip"]["url"]).status_code == 410
+    assert site.parts.files.of_run(run.id) == [second]
+    (left,) = [file for file in picture["files"] if file["name"] == second.name]
+    with ann.client.get(left["url"]) as answer:
+        assert answer.data == second.name.removesuffix(".txt").encode()
 
 
 def test_a_download_is_noted_and_signalled(site: sites.Site, ann: sites.Visitor):
@@ -984,6 +1034,39 @@ def test_a_second_socketio_is_refused_with_the_way_out(tmp_path: Path):
 
         with pytest.raises(ConfigurationError, match=r"SocketIO.*manager\.socketio"):
             site.visitor().client.get("/")
+
+
+def test_a_socketio_that_is_given_the_app_afterwards_is_refused_with_the_way_out(tmp_path: Path):
+    socketio = SocketIO()
+    with sites.site(tmp_path, options={"socketio": socketio}) as site:
+        site.app.testing = True
+        socketio.init_app(site.app, async_mode="threading")
+
+        with pytest.raises(ConfigurationError, match=r"Call 'socketio\.init_app\(app\)' before"):
+            site.visitor().client.get("/")
+
+
+def test_a_manager_is_given_to_an_app_once(tmp_path: Path):
+    with (
+        sites.site(tmp_path) as site,
+        pytest.raises(ConfigurationError, match="has a DownloadBtnManager already"),
+    ):
+        site.manager.init_app(site.app, site.db)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("MAX_RUNNING", "MAX_LIVE", "MAX_FILES", "MAX_BYTES", "MAX_FORM_BYTES", "TIME_LIMIT"),
+        *("DATA_URL_LIMIT", "RETENTION", "GRACE", "RUN_RETENTION", "TOKEN_MAX_AGE", "PRUNE"),
+    ],
+)
+def test_zero_turns_a_limit_off(name: str, tmp_path: Path):
+    with sites.site(tmp_path, **{f"DOWNLOAD_BTN_{name}": 0}) as site:
+        uid = site.button(makes, downloads=[("data:text/plain,kept", "kept.txt")])
+        made = site.visitor().click(uid, {"word": "form"})
+
+        assert [file.read() for file in made.files] == [b"kept", b"form"]
 
 
 def test_two_apps_in_one_process_share_nothing(tmp_path: Path):
