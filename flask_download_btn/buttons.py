@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, inspect, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.orm import Session, class_mapper, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
 from . import holding
@@ -53,7 +53,8 @@ class Buttons:
         self._identity = select(table.c.uid, table.c.revision).where(
             table.c.name_key == bindparam("key")
         )
-        self._mapper = inspect(model)
+        # Configured, as the ORM does at its first use: a click may well be that.
+        self._mapper = class_mapper(model)
         self._facts = _facts_of(self._mapper)
         facts = select(*self._facts.values())
         self._facts_of = facts.where(table.c.uid.in_(bindparam("uids", expanding=True)))

@@ -16,6 +16,7 @@ from .columns import render_attrs
 from .errors import ConfigurationError
 from .parts import Parts
 from .pictures import Snapshot
+from .runs import DOWNLOADED
 
 JUST_ENDED = 60.0
 """Seconds for which a page that is loaded anew still finds a run that ended meanwhile."""
@@ -118,7 +119,9 @@ class Html:
 
 
 def _is_fetched(run: Any) -> bool:
-    return all(run.fetched.get(str(index)) for index in range(len(run.files)))
+    noted = [run.fetched.get(str(index)) for index in range(len(run.files))]
+    # One that leaves now is the other page's; one that was cut off is offered again.
+    return all(note and (note == DOWNLOADED or not note["cut"]) for note in noted)
 
 
 def _refuse_outside_request(btn: Any) -> None:

@@ -338,7 +338,7 @@ def test_enter_in_a_field_means_the_only_button_of_the_form(
     assert page.url == site.address(path="/form")
 
 
-def test_s39_a_form_error_is_shown_and_the_corrected_form_works(
+def test_promise_39_a_form_error_is_shown_and_the_corrected_form_works(
     page: Page, site: Site, tmp_path: Path
 ) -> None:
     page.expected_errors.append("422")  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from flask import Flask, session
 from flask_socketio import SocketIO
 from processes import wait_until
 from shortages import no_more_files
+from wire import WireVisitor
 
 from flask_download_btn import (
     ConfigurationError,
@@ -1150,6 +1152,117 @@ def test_no_token_and_no_form_is_in_the_log(
 
     for secret in (token, picture["run"], "4111-1111"):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [(403, "Not for you"), (404, "Not found"), (410, "File expired")],
+)
+def test_a_file_that_is_refused_is_a_page_for_a_person_and_json_for_a_script(
+    status: int, title: str, tmp_path: Path
+):
+    manager = DownloadBtnManager()
+    allowed = {"fetch"}
+    manager.authorize(lambda action, btn: action != "fetch" or action in allowed)
+    with sites.site(tmp_path, manager=manager) as site:
+        visitor = site.visitor()
+        address = ended(site, visitor)["files"][0]["url"]
+        if status == 403:
+            allowed.clear()
+        elif status == 404:
+            address += "x"
+        else:
+            for path in site.stored_bytes():
+                path.unlink()
+
+        person = visitor.client.get(address, headers=HTML)
+        script = visitor.client.get(address, headers=sites.JSON)
+
+    assert (person.status_code, script.status_code) == (status, status)
+    assert f"<h1>{title}</h1>" in person.text
+    assert person.mimetype == "text/html"
+    assert script.get_json()["state"] == "failed"
+    assert script.get_json()["message"] in person.text
+    for answer in (person, script):
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_too_many_at_once_is_a_page_for_a_person(tmp_path: Path):
+    with sites.site(tmp_path, DOWNLOAD_BTN_MAX_LIVE=1) as site:
+        SEEN.clear()
+        visitor = site.visitor()
+        running(site, visitor, "alone")
+        answer = visitor.start(visitor.token(site.button(makes)), headers=HTML)
+        GATES["alone"].set()
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "10")
+    assert "<h1>Too many at once</h1>" in answer.text
+    assert "You have too many downloads running." in answer.text
+
+
+def large(btn: Any) -> File:
+    return File((b"x" * 1_000_000 for _ in range(40)), "large.bin")
+
+
+def held_connections(site: sites.Site) -> int:
+    """Count the connections that somebody has taken from the app's pool and from our own."""
+    with site.app.app_context():
+        return site.db.engine.pool.checkedout() + site.parts.database.engine.pool.checkedout()
+
+
+def test_promise_24_no_connection_is_held_while_a_visitor_downloads(tmp_path: Path):
+    with sites.site(tmp_path) as site, site.served() as url:
+        visitor = WireVisitor(url)
+        picture = visitor.start(visitor.load(f"/a-page-with/{site.button(large)}"))
+        while picture["state"] != "ready":
+            picture = visitor.look(picture)
+
+        with visitor.http.get(url + picture["files"][0]["url"], stream=True, timeout=30) as answer:
+            assert next(answer.iter_content(1000))
+            wait_until(lambda: not held_connections(site), "A download holds a connection")
+            read = sum(len(chunk) for chunk in answer.iter_content(1 << 20))
+        assert read == 40_000_000 - 1000
+
+
+def test_a_lock_that_authorize_leaves_behind_stops_nothing_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    manager = DownloadBtnManager()
+    with sites.site(tmp_path, manager=manager) as site:
+        with site.app.app_context():
+            site.db.session.execute(site.db.text("CREATE TABLE seen (action TEXT)"))
+            site.db.session.commit()
+
+        @manager.authorize
+        def notes(action: str, btn: Any) -> bool:
+            insert = site.db.text("INSERT INTO seen VALUES (:action)")
+            site.db.session.execute(insert, {"action": action})
+            return True
+
+        site.parts.database.write = partial(site.parts.database.write, patience=1.0)
+        visitor = site.visitor()
+        picture = ended(site, visitor, large)
+        assert len(visitor.fetch(picture["files"][0]).data) == 40_000_000
+        assert visitor.look(picture).get_json()["files"][0]["downloaded"]
+    assert "could not be noted" not in caplog.text
+
+
+def test_promise_24_no_connection_is_held_while_a_click_waits_and_its_function_computes(
+    tmp_path: Path,
+):
+    with sites.site(tmp_path, DOWNLOAD_BTN_WAIT=20) as site:
+        SEEN.clear()
+        GATES.clear()
+        visitor = site.visitor()
+        token = visitor.token(site.button((waits, {"gate": "held"})))
+        click = threading.Thread(target=visitor.start, args=[token])
+        click.start()
+        wait_until(lambda: "held" in SEEN, "It does not begin")
+
+        wait_until(lambda: not held_connections(site), "Somebody holds a connection")
+        assert click.is_alive()
+        GATES["held"].set()
+        click.join()
 
 
 def test_a_person_reads_that_a_file_has_no_such_part_and_a_script_too(tmp_path: Path):
