@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from processes import TESTS, Process
+from wire import WireVisitor
 
 from flask_download_btn import DownloadBtnManager, DownloadError, File
 from flask_download_btn.testing import EndedRun, click
@@ -95,13 +97,42 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize("name", ["by_file", "by_url"])
-def test_first_clicks_together_keep_one_file_and_all_get_it(site: Site, name: str):
+def test_promise_21_first_clicks_together_keep_one_file_and_all_get_it(site: Site, name: str):
     together = site.click_together(name)
 
     contents = {run.files[0].read() for run in together}
     assert [run.state for run in together] == ["ready"] * TOGETHER
     assert len(contents) == 1
     assert len(site.stored()) == 1
+
+
+def test_promise_21_first_clicks_in_several_processes_keep_one_file(
+    serve: Callable[..., Process], tmp_path: Path
+):
+    app, folder = TESTS / "apps" / "scenario_app.py", tmp_path / "instance"
+    server = serve(app, "gunicorn", workers=4, environment={"FOLDER": str(folder)})
+    visitors = [WireVisitor(server.url) for _ in range(8)]
+    tokens = [visitor.load("/?b=takes_a_while") for visitor in visitors]
+    got: list[bytes] = []
+
+    def visit(visitor: WireVisitor, token: str) -> None:
+        picture = visitor.start(token)
+        while picture["state"] != "ready":
+            picture = visitor.look(picture)
+        got.extend(visitor.fetch(file) for file in picture["files"])
+
+    threads = [
+        threading.Thread(target=visit, args=pair) for pair in zip(visitors, tokens, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(got) == 8
+    assert len(set(got)) == 1
+    stored = [path for path in (folder / "download_btn").rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in stored] == got[:1]
 
 
 def test_a_second_click_gets_what_the_button_keeps(site: Site):
@@ -113,7 +144,7 @@ def test_a_second_click_gets_what_the_button_keeps(site: Site):
     assert len(site.stored()) == 1
 
 
-def test_a_run_that_fails_leaves_the_kept_file_in_place(site: Site):
+def test_promise_21_a_run_that_fails_leaves_the_kept_file_in_place(site: Site):
     client = site.app.test_client()
     click(client, "fails_later")
 

@@ -33,7 +33,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.test import Client
 
 from flask_download_btn import delivery
-from flask_download_btn.archive import layout
+from flask_download_btn.archive import layout, unique_names
 from flask_download_btn.conditions import Span
 from flask_download_btn.errors import FileGone
 from flask_download_btn.files import Stored
@@ -640,6 +640,17 @@ def test_the_server_in_front_can_send_the_bytes(
     assert site.told == ["started", "complete"]
 
 
+@pytest.mark.parametrize("folder", ["größe", "50%41"])
+def test_a_path_that_a_header_cannot_carry_is_sent_by_us(tmp_path: Path, folder: str):
+    site = Site(LocalStorage(tmp_path / folder))
+    site.options["accel"] = "X-Sendfile"
+
+    response = site.get()
+
+    assert response.data == CONTENT
+    assert "X-Sendfile" not in response.headers
+
+
 def test_without_a_path_we_send_the_bytes_ourselves():
     site = Site(MemoryStorage())
     site.options["accel"] = "/protected/"
@@ -789,6 +800,15 @@ def test_an_archive_holds_every_file_under_a_name_of_its_own(archive: Archive):
         ]
         assert unpacked.read("report.csv") == b"report.csv\n" * 1000
         assert unpacked.infolist()[0].date_time[:3] == (2023, 11, 14)
+
+
+def test_many_files_of_one_name_are_told_apart():
+    names = unique_names(["report.csv", "Report.csv", "report (3).csv"] + ["report.csv"] * 20_000)
+
+    assert names[:5] == [
+        *("report.csv", "Report (2).csv", "report (3).csv", "report (4).csv", "report (5).csv")
+    ]
+    assert len({name.casefold() for name in names}) == 20_003
 
 
 def test_an_archive_says_its_length_beforehand(archive: Archive):

@@ -858,6 +858,22 @@ def fill(setup: Setup, count: int) -> tuple[list[Stored], list[Stored]]:
     return made[:count], made[count:]
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_promise_19_a_clock_that_is_an_hour_off_costs_nothing(
+    hours: int, setup: Setup, monkeypatch: pytest.MonkeyPatch
+):
+    stored = setup.store()
+    unadded = setup.files.receive(File(b"of a live run", "a"), run_id=RUN)
+    true_time = time.time
+    monkeypatch.setattr(time, "time", lambda: true_time() + hours * HOUR)
+
+    assert setup.files.prune(live) == PruneReport()
+
+    assert setup.read(stored) == b"content"
+    assert setup.read(unadded) == b"of a live run"
+    assert setup.files.find(stored.id) == stored
+
+
 def test_promise_19_four_processes_prune_at_once(setup: Setup):
     _, kept = fill(setup, 100)
     with pruners(setup, 4) as processes:

@@ -1,6 +1,8 @@
 """An app as a newcomer would write it, with nothing set that has a default."""
 
 import os
+import secrets
+import time
 from decimal import Decimal
 
 import numpy
@@ -35,6 +37,15 @@ def cached(btn):
         return
     made += 1
     yield File(f"made {made} times".encode(), "once.txt", cached=True)
+
+
+@manager.button(text="Take a while, once")
+def takes_a_while(btn):
+    if btn.downloads:
+        return
+    for _ in btn.track(range(10)):
+        time.sleep(0.05)
+    yield File(secrets.token_bytes(16), "random.bin", cached=True)
 
 
 def choose(response, btn):
