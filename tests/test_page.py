@@ -548,7 +548,7 @@ def test_s19_a_click_without_an_answer_is_told_within_ten_seconds(
 ) -> None:
     page.expected_errors.append(OFFLINE)  # type: ignore[attr-defined]
     site = own_site()
-    page.goto(site.address("one"))
+    page.goto(site.address("one"), wait_until="networkidle")
     site.server.freeze()
     button(page).click()
     wait_for(page, "reconnecting", patience=10)
@@ -562,7 +562,7 @@ def test_s20_a_server_that_is_down_at_the_click_is_told_and_the_button_works_lat
 ) -> None:
     page.expected_errors.append(OFFLINE)  # type: ignore[attr-defined]
     site = own_site()
-    page.goto(site.address("one"))
+    page.goto(site.address("one"), wait_until="networkidle")
     site.server.kill()
     button(page).click()
     wait_for(page, "failed")
