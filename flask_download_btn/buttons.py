@@ -13,7 +13,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, class_mapper, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
-from . import holding
 from .database import Database
 
 NO_FUNCTIONS: dict[str, Any] = {"create_file_functions": (), "handle_form_functions": ()}
@@ -45,7 +44,6 @@ class Buttons:
     def __init__(self, database: Database, db: Any, model: type[Any]) -> None:
         self._database = database
         self._db = db
-        holding.watch(db.session)
         self.model = model
         # Built once: that costs more than what it asks for.
         self._of_uid = select(model).where(model.uid == bindparam("uid"))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from flask import Flask
 from flask_socketio import SocketIO
 
-from . import models
+from . import holding, models
 from .center import Center
 from .cli import make_commands
 from .errors import ConfigurationError
@@ -52,7 +52,7 @@ class DownloadBtnManager:
         self._authorize: Callable[[str, Any], Any] | None = None
         self._collect: Callable[[], Any] | None = None
         if db is not None:
-            _declare_tables(db)
+            _prepare(db)
         if app is not None:
             self.init_app(app)
 
@@ -170,7 +170,7 @@ class DownloadBtnManager:
 
     def _take_database(self, app: Flask, db: Any) -> Any:
         db = db or self.db or app.extensions.get("sqlalchemy")
-        _declare_tables(_known(db))
+        _prepare(_known(db))
         self.db = db
         self._is_open = True
         if self._named:
@@ -199,10 +199,12 @@ class DownloadBtnManager:
             )
 
 
-def _declare_tables(db: Any) -> None:
+def _prepare(db: Any) -> None:
     run_table(db.metadata)
     file_table(db.metadata)
     chore_table(db.metadata)
+    holding.watch(db.session)
+    models.watch(db.session)
 
 
 def _button_model(db: Any) -> Any:

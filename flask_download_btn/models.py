@@ -15,8 +15,10 @@ from sqlalchemy.ext.orderinglist import OrderingList
 from sqlalchemy.orm import (
     Mapped,
     Relationship,
+    Session,
     declared_attr,
     mapped_column,
+    object_session,
     relationship,
     validates,
 )
@@ -38,6 +40,9 @@ LEADING_ARGUMENTS = {
     "handle_form_functions": ("response", "btn"),
 }
 FUNCTION_LISTS = tuple(LEADING_ARGUMENTS)
+BUTTON_KEYS = ("create_file_id", "handle_form_id")
+"""What of a function says in which of its button's lists it is."""
+_REMOVED = "download_btn_removed"
 OWN_ATTRIBUTES = ("downloads", "callback", "download_msg", "archive")
 """What a function may change for its own visitor's run."""
 LOOKS = (
@@ -210,6 +215,10 @@ class DownloadBtnMixin:
     @validates(*FUNCTION_LISTS)
     def _validate_function(self, name: str, item: Any) -> Any:
         function = as_function(self, name, item)
+        session = object_session(function)
+        if session and function in session.deleted:
+            # Taken out of a list, and put back before that was saved.
+            session.add(function)
         with _naming(self, name):
             references.check_call(
                 function.func, function.args, function.kwargs, leading=LEADING_ARGUMENTS[name]
@@ -430,6 +439,34 @@ def _sign(mapper: Any, connection: Any, function: FunctionMixin) -> None:
     if function._is_new:
         function.signature = this_app().tokens.sign_row(function.reference, function.arguments)
         function._is_new = False
+
+
+def watch(session_factory: Any) -> None:
+    """Have functions deleted that were taken out of a list: nobody could ever find them."""
+    for name, listener in (("after_flush", _gather_removed), ("after_flush_postexec", _delete)):
+        if not event.contains(session_factory, name, listener):
+            event.listen(session_factory, name, listener)
+
+
+def _gather_removed(session: Session, context: Any) -> None:
+    removed = [item for item in session.dirty if _is_removed(item)]
+    if removed:
+        session.info.setdefault(_REMOVED, []).extend(removed)
+
+
+def _delete(session: Session, context: Any) -> None:
+    for function in session.info.pop(_REMOVED, ()):
+        session.delete(function)
+
+
+def _is_removed(item: Any) -> bool:
+    if not isinstance(item, FunctionMixin):
+        return False
+    keys = [getattr(inspect(item).attrs, name, None) for name in BUTTON_KEYS]
+    # One that never was in a list is somebody's own.
+    return all(not key or key.value is None for key in keys) and any(
+        key and any(key.history.deleted or ()) for key in keys
+    )
 
 
 def as_function(btn: Any, name: str, item: Any) -> FunctionMixin:

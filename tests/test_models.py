@@ -351,6 +351,30 @@ def test_a_cleared_list_stays_empty(way: str, site: sites.Site, db: Any):
     assert saved(site, btn).create_file_functions == []
 
 
+def test_a_function_that_leaves_its_list_leaves_the_database(site: sites.Site, db: Any):
+    btn = saved(site, site.DownloadBtn(create_file_functions=[one, two, three]))
+    other = site.DownloadBtn(create_file_functions=[one])
+    alone = site.Function(two)
+    db.session.add(alone)
+    db.session.commit()
+
+    other.create_file_functions.append(btn.create_file_functions.pop(0))
+    btn.create_file_functions.pop()
+    db.session.commit()
+    assert db.session.query(site.Function).count() == 4
+
+    last = btn.create_file_functions.pop()
+    db.session.flush()
+    btn.create_file_functions.append(last)
+    db.session.commit()
+    assert names(btn.create_file_functions) == ["two"]
+
+    btn.create_file_functions = []
+    db.session.commit()
+    assert names(other.create_file_functions) == ["one", "one"]
+    assert db.session.query(site.Function).count() == 3
+
+
 def test_a_list_extended_keeps_its_order(site: sites.Site, db: Any):
     btn = saved(site, site.DownloadBtn(create_file_functions=[one]))
 
