@@ -92,7 +92,8 @@ class Buttons:
         for name, value in facts.items():
             set_committed_value(btn, name, value)
         # An event that a value set so does not fire has a list watched for changes inside it.
-        btn.downloads = facts["downloads"]
+        # Past what looks at what people assign: this was looked at when it was.
+        object.__setattr__(btn, "downloads", list(facts["downloads"]))
         make_transient_to_detached(btn)
         known = session.identity_map.get(inspect(btn).key)
         if known is None:
@@ -136,7 +137,7 @@ class Buttons:
         for attribute, value in (attributes | NO_FUNCTIONS).items():
             if attribute != "downloads":
                 # A copy: what a form function does with it is one visitor's alone.
-                set_committed_value(btn, attribute, deepcopy(value))
+                set_committed_value(btn, attribute, btn.cleaned(attribute, deepcopy(value)))
         return btn, facts
 
     def _found(self, key: str) -> Facts | None:

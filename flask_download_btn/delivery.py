@@ -60,7 +60,7 @@ SAFE_HEADERS = {
 }
 
 Tell = Callable[[], object]
-TellSpans = Callable[["list[Span]", int], object]
+TellSpans = Callable[["list[Span]", int, bool], object]
 
 logger = logging.getLogger(__name__)
 
@@ -81,11 +81,11 @@ def respond(
     """Answer a GET or HEAD for a stored file; raises FileGone before anything is sent.
 
     `on_started` is called before the answer, `on_complete` when the whole file was handed to the
-    socket, `on_part` with the spans that were and the whole size when not all of it was; the last
-    two outside of any request or app context. `cache` is a fetch cache mode. `accel` is a URI
-    prefix for nginx's X-Accel-Redirect, or "X-Sendfile"; what is handed over so counts as sent.
-    Text of up to `compress_up_to` bytes leaves compressed where the client takes it. `seconds` is
-    how long a store's link is good.
+    socket, `on_part` when not all of it was, with the spans that were, the whole size, and whether
+    the answer was cut off; the last two outside of any request or app context. `cache` is a fetch
+    cache mode. `accel` is a URI prefix for nginx's X-Accel-Redirect, or "X-Sendfile"; what is
+    handed over so counts as sent. Text of up to `compress_up_to` bytes leaves compressed where the
+    client takes it. `seconds` is how long a store's link is good.
     """
     ends = _Ends(on_started, on_complete, on_part)
     if link := _link(stored, storage, seconds):
@@ -106,8 +106,7 @@ def respond(
         if _takes_compressed(request) and (content := compressed(_whole_content(file))):
             entity.close()
             entity = entity.compressed_to(content)
-            # Bytes of this form are nobody's but this answer's.
-            ends = replace(ends, on_part=None)
+            ends = ends.without_spans()
     return _answer(entity, request, ends, handover)
 
 
@@ -180,11 +179,18 @@ class _Ends:
     def started(self) -> None:
         self._tell(self.on_started)
 
-    def left(self, spans: list[Span], size: int) -> None:
+    def left(self, spans: list[Span], size: int, *, is_cut: bool = False) -> None:
         if spans == [Span(0, size)]:
             self._tell(self.on_complete)
-        elif spans and self.on_part:
-            self._tell(self.on_part, spans, size)
+        elif spans or is_cut:
+            self._tell(self.on_part, spans, size, is_cut)
+
+    def without_spans(self) -> _Ends:
+        """Return who is told of an answer whose bytes are not the file's own."""
+        on_part = self.on_part
+        if on_part is None:
+            return self
+        return replace(self, on_part=lambda spans, size, is_cut: on_part([], size, is_cut))
 
     def _tell(self, tell: Callable[..., object] | None, *arguments: Any) -> None:
         # The bytes are more important than the bookkeeping.
@@ -238,7 +244,8 @@ def _has_one_host(request: Request) -> bool:
 
 def _whole(entity: _Entity, request: Request, ends: _Ends) -> Response:
     def at_end(left: int, handed: int) -> None:
-        ends.left(_spans_left([Span(0, entity.size)], left, handed), entity.size)
+        spans = _spans_left([Span(0, entity.size)], left, handed)
+        ends.left(spans, entity.size, is_cut=left < entity.size)
 
     return _response(entity, request, entity.pieces, 200, entity.size, at_end)
 
@@ -249,7 +256,8 @@ def _ranged(entity: _Entity, request: Request, wanted: list[Span], ends: _Ends) 
     [span] = wanted
 
     def at_end(left: int, handed: int) -> None:
-        ends.left(_spans_left([span], left, handed), entity.size)
+        spans = _spans_left([span], left, handed)
+        ends.left(spans, entity.size, is_cut=left < span.size)
 
     response = _response(entity, request, cut(entity.pieces, span), 206, span.size, at_end)
     response.headers["Content-Range"] = _content_range(span, entity)
@@ -279,7 +287,7 @@ def _several(entity: _Entity, request: Request, wanted: list[Span], ends: _Ends)
             for span, place in zip(wanted, places, strict=True)
             if left > place.start
         ]
-        ends.left(spans, entity.size)
+        ends.left(spans, entity.size, is_cut=left < length)
 
     length = sum(map(length_of, pieces))
     response = _response(entity, request, pieces, 206, length, at_end)

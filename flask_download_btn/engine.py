@@ -165,10 +165,18 @@ class Engine:
         except Exception as error:
             if will_pass(error):
                 raise
+            if self._database.read(lambda c: self._runs.is_ended_by(c, work.run, seq)):
+                # What failed came after the commit.
+                logger.exception("Run %s has ended, but not without trouble.", work.run.id)
+                return self._runs.find(work.run.id)
             # The database refuses what the run has made. It ends all the same, and with a number
-            # of its own: the two must be told apart.
-            outcome = self._failure(work.run, "could not be ended as it did")
-            return self._commit(work, outcome, seq + 1)
+            # of its own: no two ends must be taken for one another.
+            failure = self._failure(work.run, "could not be ended as it did")
+            ended = self._commit(work, failure, seq + 2)
+            if ended is None:
+                # Nobody knows whose the files are: a pruning will.
+                raise
+            return ended
 
     def _commit(self, work: Work, outcome: Outcome, seq: int) -> Run | None:
         run = work.run

@@ -13,15 +13,12 @@ from . import delivery, signals, visitors
 from .doors import Door, Refusal
 from .errors import FileGone, TokenRefused
 from .files import Stored
-from .runs import DOWNLOADED, Run
+from .runs import ALL, Run
 
 LARGE = 100_000
 """Bytes from which the page is told that a download has begun, before it has ended."""
 
 logger = logging.getLogger(__name__)
-
-ALL = -1
-"""What stands for all files of a run, as one ZIP, where one of them has its index."""
 
 Spans = Iterable[tuple[int, int]]
 
@@ -64,7 +61,7 @@ class Fetches(Door):
             request,
             on_started=lambda: self._note_start(run, index, stored),
             on_complete=lambda: self._note_complete(run, index, stored),
-            on_part=lambda spans, size: self._note_parts(run, index, stored, spans, size),
+            on_part=lambda *what: self._note_parts(run, index, [stored], *what),
             cache=run.cache,
             accel=self._parts.settings.accel,
             compress_up_to=self._parts.settings.compress_up_to,
@@ -86,7 +83,7 @@ class Fetches(Door):
             request,
             on_started=lambda: self._note_all_started(run, entries),
             on_complete=lambda: self._note_all(run, entries),
-            on_part=lambda spans, size: self._note_zip_parts(run, entries, spans, size),
+            on_part=lambda *what: self._note_parts(run, ALL, entries, *what),
         )
 
     def _lead(self, run: Run, index: int) -> Response:
@@ -103,18 +100,18 @@ class Fetches(Door):
             if self._parts.runs.note_started(run.id, index):
                 self._parts.pulse.announce(run.id)
 
-    def _note_parts(self, run: Run, index: int, stored: Stored, spans: Spans, size: int) -> None:
-        if self._parts.runs.note_parts(run.id, index, spans, size):
-            self._note_complete(run, index, stored)
-        else:
+    def _note_parts(
+        self, run: Run, index: int, entries: list[Stored], spans: Spans, size: int, is_cut: bool
+    ) -> None:
+        if not self._parts.runs.note_parts(run.id, index, spans, size, is_cut=is_cut):
             self._parts.pulse.announce(run.id)
-
-    def _note_zip_parts(self, run: Run, entries: list[Stored], spans: Spans, size: int) -> None:
-        if self._parts.runs.note_parts(run.id, ALL, spans, size):
+        elif index == ALL:
             self._note_all(run, entries)
+        else:
+            self._note_complete(run, index, entries[0])
 
     def _note_complete(self, run: Run, index: int, stored: Stored) -> None:
-        if stored.downloaded_at and run.fetched.get(str(index)) == DOWNLOADED:
+        if stored.downloaded_at and run.is_downloaded(index):
             return
         self._parts.files.mark_downloaded(stored.id)
         self._parts.buttons.mark_downloaded(run.btn_uid)
@@ -122,6 +119,7 @@ class Fetches(Door):
         self._parts.send(signals.file_downloaded, run=run, file=stored)
 
     def _note_all_started(self, run: Run, entries: list[Stored]) -> None:
+        self._parts.runs.note_started(run.id, ALL)
         for index, stored in enumerate(entries):
             self._note_start(run, index, stored)
 

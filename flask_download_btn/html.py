@@ -16,7 +16,6 @@ from .columns import render_attrs
 from .errors import ConfigurationError
 from .parts import Parts
 from .pictures import Snapshot
-from .runs import DOWNLOADED
 
 JUST_ENDED = 60.0
 """Seconds for which a page that is loaded anew still finds a run that ended meanwhile."""
@@ -119,9 +118,8 @@ class Html:
 
 
 def _is_fetched(run: Any) -> bool:
-    noted = [run.fetched.get(str(index)) for index in range(len(run.files))]
     # One that leaves now is the other page's; one that was cut off is offered again.
-    return all(note and (note == DOWNLOADED or not note["cut"]) for note in noted)
+    return all(str(i) in run.fetched and not run.is_cut(i) for i in range(len(run.files)))
 
 
 def _refuse_outside_request(btn: Any) -> None:

@@ -84,8 +84,10 @@ def decode_data_url(url: str, limit: int | None) -> tuple[str, bytes]:
 
 def refuse_oversized(url: str, limit: int | None) -> None:
     """Refuse a `data:` URL that holds more than `limit` bytes; 0 and None are no limit."""
-    # What a URL holds is never longer than the URL.
-    if not limit or len(url.encode()) <= limit or url[: len("data:")].lower() != "data:":
+    if not limit or url[: len("data:")].lower() != "data:":
+        return
+    # What it holds is never longer than itself; four bytes are the most of one character.
+    if 4 * len(url) <= limit:
         return
     _, payload, is_base64 = _read_data_url(url, what="data URL")
     size = len(_unescaped(payload).rstrip("=")) * 3 // 4 if is_base64 else _length(payload)

@@ -61,8 +61,10 @@ class DownloadBtnManager:
     @staticmethod
     def register(model: M) -> M:
         """Make a model the app's button: `@DownloadBtnManager.register`."""
-        known = models.registered_button(model.metadata)
-        if known and not (issubclass(model, known) or issubclass(known, model)):
+        # All of an app's inherit from the first, or the first from them.
+        first = [known for known in models.registered_buttons if known.metadata is model.metadata]
+        known = first[0] if first else model
+        if not (issubclass(model, known) or issubclass(known, model)):
             raise ConfigurationError(
                 f"Two models are registered as the button: {known.__name__!r} and"
                 f" {model.__name__!r}. Register one, and let others inherit from it."

@@ -45,6 +45,7 @@ BUTTON_KEYS = ("create_file_id", "handle_form_id")
 _REMOVED = "download_btn_removed"
 OWN_ATTRIBUTES = ("downloads", "callback", "download_msg", "archive")
 """What a function may change for its own visitor's run."""
+TEXTS = ("btn_text", "download_msg", "form_id", "archive")
 LOOKS = (
     "btn_text",
     "btn_attrs",
@@ -197,7 +198,19 @@ class DownloadBtnMixin:
             value = self._as_functions(name, value)
         elif name == "downloads" and value is not None:
             value = self._without_files(value)
-        super().__setattr__(name, value)
+        super().__setattr__(name, self.cleaned(name, value))
+
+    @staticmethod
+    def cleaned(name: str, value: Any) -> Any:
+        """Return an attribute's value as a row can hold it."""
+        is_text = isinstance(value, str)
+        if name not in TEXTS or value is None or (is_text and name != "archive"):
+            return value
+        if isinstance(value, (bytes, bytearray)):
+            raise TypeError(f"'{name}' takes a str, not {type(value).__name__} {value!r}.")
+        # What Flask-Babel translates late is translated now.
+        text = str(value)
+        return clean_name(text) if name == "archive" and text else text
 
     def _as_functions(self, name: str, value: Any) -> list[Any]:
         if not isinstance(value, Iterable):
@@ -228,19 +241,6 @@ class DownloadBtnMixin:
     @validates("callback")
     def _validate_callback(self, name: str, value: str | None) -> str | None:
         return check_url(value, what="callback") if value else None
-
-    @validates("archive")
-    def _validate_archive(self, name: str, value: str | None) -> str | None:
-        return clean_name(value) if value else None
-
-    @validates("btn_text", "download_msg", "form_id")
-    def _validate_text(self, name: str, value: Any) -> Any:
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, (bytes, bytearray)):
-            raise TypeError(f"'{name}' takes a str, not {type(value).__name__} {value!r}.")
-        # What Flask-Babel translates late is translated now.
-        return str(value)
 
     @validates("cache")
     def _validate_cache(self, name: str, value: str | None) -> str | None:
@@ -489,10 +489,12 @@ def _download_items(value: Any) -> list[Any]:
         isinstance(value, (str, bytes, Mapping)) or hasattr(value, "read")
     )
     items = list(value) if is_many and not _is_one(value) else [value]
+    # A script or a migration may have an app that is not ours.
+    parts = current_app.extensions.get("download_btn_manager") if has_app_context() else None
     for item in items:
         url = item[0] if isinstance(item, (tuple, list)) and item else item
-        if isinstance(url, str) and has_app_context():
-            refuse_oversized(url, this_app().settings.data_url_limit)
+        if isinstance(url, str) and parts:
+            refuse_oversized(url, parts.settings.data_url_limit)
     return items
 
 

@@ -112,16 +112,15 @@ class Pictures:
     def _drawn_file(
         self, run: Run, index: int, item: dict[str, Any], stored: Stored | None
     ) -> dict[str, Any]:
-        fetched = run.fetched.get(str(index))
         return {
             "name": item["name"],
             "size": stored.size if stored else None,
             "size_text": stored.size_text if stored else None,
             "type": stored.mimetype if stored else None,
             "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, index, run.owner)}",
-            "started": fetched is not None,
-            "downloaded": fetched == runs.DOWNLOADED,
-            "cut": isinstance(fetched, dict) and fetched["cut"],
+            "started": str(index) in run.fetched,
+            "downloaded": run.is_downloaded(index),
+            "cut": run.is_cut(index),
             # Known here, so that the page need not ask another site: its policy may forbid that.
             "elsewhere": _is_elsewhere(item.get("url", ""), run.root),
         }
@@ -138,7 +137,7 @@ class Pictures:
             return None
         return {
             "name": self.archive_name(run),
-            "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, -1, run.owner)}",
+            "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, runs.ALL, run.owner)}",
             "size_text": size_text(sum(file.size for file in stored.values())),
             "only": run.archive is not None,
         }

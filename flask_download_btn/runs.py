@@ -45,6 +45,9 @@ ENDED = (READY, FAILED, CANCELLED, EXPIRED)
 DOWNLOADED = "downloaded"
 """What is noted of a file that has left; of one that has begun to, its spans, and if it was cut."""
 
+ALL = -1
+"""What stands for all files of a run, as one ZIP, where one of them has its index."""
+
 MOST_ATTEMPTS = 3
 """Starts of a run whose process keeps dying, before it is taken for the cause."""
 
@@ -143,6 +146,16 @@ class Run:
     def language(self) -> str | None:
         """The language of the visitor's page, if the app knows it."""
         return self._visit.get("language")
+
+    def is_downloaded(self, index: int) -> bool:
+        return self.fetched.get(str(index)) == DOWNLOADED
+
+    def is_cut(self, index: int) -> bool:
+        """Tell whether a file's latest download was cut off before its end."""
+        noted = (self.fetched.get(str(which)) for which in (index, ALL))
+        return not self.is_downloaded(index) and any(
+            isinstance(note, dict) and note["cut"] for note in noted
+        )
 
     @property
     def cache(self) -> str:
@@ -339,7 +352,13 @@ class Runs:
         return self._note(run_id, index, lambda known: DOWNLOADED)
 
     def note_parts(
-        self, run_id: str, index: int, spans: Iterable[tuple[int, int]], size: int
+        self,
+        run_id: str,
+        index: int,
+        spans: Iterable[tuple[int, int]],
+        size: int,
+        *,
+        is_cut: bool = False,
     ) -> bool:
         """Note which bytes of a file have left; tell whether that makes the file whole."""
         given = list(spans)
@@ -350,7 +369,7 @@ class Runs:
             before = known["spans"] if known else []
             joined = _joined([*before, *given])
             is_whole = joined == [[0, size]]
-            noted = {"spans": joined[:MOST_SPANS], "cut": not is_whole}
+            noted = {"spans": joined[:MOST_SPANS], "cut": is_cut and not is_whole}
             return None if noted == known else noted
 
         return self._note(run_id, index, with_spans) and is_whole

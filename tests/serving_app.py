@@ -29,7 +29,7 @@ def fetch(name: str) -> Response:
         request,
         on_started=lambda: tell(f"started {name}"),
         on_complete=lambda: tell(f"complete {name}"),
-        on_part=lambda spans, _: tell(f"part {name} {' '.join(f'{a}-{b}' for a, b in spans)}"),
+        on_part=lambda spans, *_: tell(f"part {name} {' '.join(f'{a}-{b}' for a, b in spans)}"),
         accel=os.environ.get("SERVING_ACCEL"),
     )
 

@@ -21,6 +21,7 @@ from flask_sqlalchemy import SQLAlchemy
 from processes import wait_until
 from shortages import small_disk
 from sqlalchemy import select
+from sqlalchemy.exc import InternalError
 
 from flask_download_btn import (
     DownloadBtnManager,
@@ -624,11 +625,21 @@ def sets_and(btn: Any, what: str) -> Iterator[Any]:
         db.session.commit()
     elif what == "roll back":
         db.session.rollback()
+    elif what == "roll back and commit":
+        db.session.rollback()
+        db.session.commit()
     elif what == "use a savepoint":
         with db.session.begin_nested():
             db.session.add(Order(words="in a savepoint"))
+    elif what == "roll a savepoint back":
+        savepoint = db.session.begin_nested()
+        btn.download_msg = "Set in vain"
+        db.session.scalars(select(Order)).all()
+        savepoint.rollback()
     elif what == "set again":
-        btn.download_msg = "Set twice"
+        with db.session.no_autoflush:
+            btn.download_msg = "Set twice"
+            assert btn.form_id is None
     yield
 
 
@@ -636,13 +647,15 @@ def sets_and(btn: Any, what: str) -> Iterator[Any]:
     ("what", "said", "saved"),
     [
         ("commit", "Set", "Set"),
-        ("roll back", "Set", None),
+        ("roll back", None, None),
+        ("roll back and commit", None, None),
         ("use a savepoint", "Set", None),
+        ("roll a savepoint back", "Set", None),
         ("set again", "Set twice", None),
     ],
 )
 def test_a_function_saves_what_it_sets_by_a_commit_alone(
-    what: str, said: str, saved: str | None, site: sites.Site
+    what: str, said: str | None, saved: str | None, site: sites.Site
 ):
     uid = site.button((sets_and, {"what": what}))
 
@@ -897,6 +910,31 @@ def test_an_end_that_the_database_refuses_is_a_failure_all_the_same(
     assert "not this one" in caplog.text
     assert site.stored_bytes() == []
     assert site.visitor().click(uid).state == "ready"
+
+
+def test_an_error_after_the_end_was_written_costs_no_file(
+    site: sites.Site, caplog: pytest.LogCaptureFixture
+):
+    database = site.parts.database
+    write_once = database._write_once
+    failures: list[str] = []
+
+    def stumbles(work: Any) -> Any:
+        result = write_once(work)
+        if "Engine._commit" in work.__qualname__ and not failures:
+            failures.append(work.__qualname__)
+            raise InternalError("COMMIT", {}, Exception("packet sequence number wrong"))
+        return result
+
+    database._write_once = stumbles
+    try:
+        ended = site.run(plain)
+    finally:
+        del database._write_once
+
+    assert failures
+    assert ended.files[0].read() == b"plain"
+    assert "has ended, but not without trouble" in caplog.text
 
 
 def test_the_log_says_which_button_failed(site: sites.Site, caplog: pytest.LogCaptureFixture):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -12,7 +13,12 @@ import pytest
 from markupsafe import Markup
 
 from flask_download_btn.errors import DownloadBtnError, LinkRefused
-from flask_download_btn.links import MAX_URL_CHARACTERS, check_url, decode_data_url
+from flask_download_btn.links import (
+    MAX_URL_CHARACTERS,
+    check_url,
+    decode_data_url,
+    refuse_oversized,
+)
 
 ELSEWHERE = [
     "//evil.example",
@@ -472,6 +478,12 @@ def test_a_data_url_over_the_limit_is_refused(url: str) -> None:
     assert decode_data_url(url, 4)[1] == b"abcd"
     with pytest.raises(LinkRefused, match="holds 4 bytes, which is more than the 3"):
         decode_data_url(url, 3)
+
+
+def test_what_is_no_data_url_is_of_no_size() -> None:
+    for url in ("/a\ud800", "https://example.com/" + "a" * 100, "data:,\ud800"):
+        with suppress(LinkRefused):
+            refuse_oversized(url, 4)
 
 
 def test_a_hostile_megabyte_is_refused_at_once() -> None:

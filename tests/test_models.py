@@ -190,6 +190,25 @@ def test_a_data_url_that_holds_too_much_is_refused_where_it_is_assigned(tmp_path
         site.db.session.rollback()
 
 
+def test_a_limit_that_was_lowered_refuses_nothing_that_is_there(tmp_path: Path):
+    with sites.site(tmp_path, DOWNLOAD_BTN_RUNNER="inline") as site:
+        uid = site.button(one, downloads=[("data:,12345", "five.txt")])
+    with sites.site(tmp_path, DOWNLOAD_BTN_RUNNER="inline") as site:
+        assert site.visitor().click(uid).files[0].read() == b"12345"
+    with sites.site(tmp_path, DOWNLOAD_BTN_RUNNER="inline", DOWNLOAD_BTN_DATA_URL_LIMIT=4) as site:
+        assert site.visitor().click(uid).files[0].read() == b"12345"
+
+
+def test_models_are_used_in_an_app_without_a_manager_too(site: sites.Site):
+    other = Flask("another")
+    other.config["SQLALCHEMY_DATABASE_URI"] = site.app.config["SQLALCHEMY_DATABASE_URI"]
+    site.db.init_app(other)
+    with other.app_context():
+        site.DownloadBtn(downloads=["data:,12345"])
+        site.db.session.commit()
+        site.db.engine.dispose()
+
+
 def test_a_name_of_an_archive_is_one_that_every_system_and_database_takes(
     site: sites.Site, db: Any
 ):
@@ -539,6 +558,16 @@ def test_relationships_written_as_documented_do_the_same(tmp_path: Path):
         btn.create_file_functions = list(reversed(btn.create_file_functions))
 
         assert names(saved(site, btn).create_file_functions) == ["one", "two"]
+
+
+def test_models_may_inherit_from_the_registered_one(tmp_path: Path):
+    with sites.site(tmp_path) as site:
+
+        @DownloadBtnManager.register
+        class ReportBtn(site.DownloadBtn): ...  # type: ignore[misc, name-defined]
+
+        @DownloadBtnManager.register
+        class ExportBtn(site.DownloadBtn): ...  # type: ignore[misc, name-defined]
 
 
 def test_a_second_button_model_is_refused_by_name(tmp_path: Path):

@@ -572,7 +572,7 @@ def test_a_download_that_goes_on_forgets_no_part_of_it(runs: Runs):
         return found.fetched["0"]
 
     runs.note_started(run.id, 0)
-    assert not runs.note_parts(run.id, 0, [(0, 10)], 30)
+    assert not runs.note_parts(run.id, 0, [(0, 10)], 30, is_cut=True)
     assert noted() == {"spans": [[0, 10]], "cut": True}
     assert runs.note_started(run.id, 0)
     assert noted() == {"spans": [[0, 10]], "cut": False}

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import sites
-from flask import Flask, session
+from flask import Flask, g, session
 from flask_socketio import SocketIO
 from processes import wait_until
 from shortages import no_more_files
@@ -385,6 +385,30 @@ def test_a_form_function_that_fails_is_a_reference_to_the_log(
     assert "secret" not in answer.text
 
 
+def test_what_a_form_function_sets_is_nobody_elses_though_the_app_commits_later(tmp_path: Path):
+    def remembers(response: Any, btn: Any) -> None:
+        g.btn = btn
+        if "word" in response:
+            btn.download_msg = f"For {response['word']} alone"
+            btn.downloads = [f"/private/{response['word']}"]
+
+    manager = DownloadBtnManager()
+    manager.button("private", form=remembers)(makes)
+
+    def prepare(app: Flask, db: Any) -> None:
+        @app.after_request
+        def commit(response: Any) -> Any:
+            db.session.commit()
+            return response
+
+    with sites.site(tmp_path, declare=False, manager=manager, prepare=prepare) as site:
+        ann = site.visitor().click("private", {"word": "ann"})
+        bob = site.visitor().click("private")
+
+    assert (ann.message, ann.files[0].name) == ("For ann alone", "ann")
+    assert (bob.message, [file.name for file in bob.files]) == (None, ["file.txt"])
+
+
 def test_a_form_may_choose_the_functions_for_its_run_alone(site: sites.Site, ann: sites.Visitor):
     uid = with_form(site, chooses_functions, makes)
 
@@ -508,6 +532,45 @@ def test_an_archive_that_left_in_parts_counts_once_all_of_it_has(
             answer.get_data()
 
     assert all(file["downloaded"] for file in ann.look(picture).get_json()["files"])
+
+
+def test_a_part_that_left_whole_is_not_cut_off(site: sites.Site, ann: sites.Visitor):
+    picture = ended(site, ann, large)
+    address = picture["files"][0]["url"]
+
+    for span in ("0-1", "0-299999"):
+        with ann.client.get(address, headers={"Range": f"bytes={span}"}) as answer:
+            answer.get_data()
+        (file,) = ann.look(picture).get_json()["files"]
+        assert (file["started"], file["downloaded"], file["cut"]) == (True, False, False)
+
+
+def text_file(btn: Any) -> list[File]:
+    return [File(b"a,b\n" * 200_000, "text.csv"), File(b"a,b\n" * 200_000, "other.csv")]
+
+
+@pytest.mark.parametrize("what", ["file", "compressed", "zip"])
+def test_a_download_that_is_cut_off_is_shown_as_such_until_it_goes_on(
+    what: str, site: sites.Site, ann: sites.Visitor
+):
+    picture = ended(site, ann, text_file)
+    address = (picture["zip"] if what == "zip" else picture["files"][0])["url"]
+    headers = {"Accept-Encoding": "gzip"} if what == "compressed" else {}
+
+    def cut() -> list[bool]:
+        return [file["cut"] for file in ann.look(picture).get_json()["files"]]
+
+    answer = ann.client.get(address, headers=headers, buffered=False)
+    next(iter(answer.response))
+    answer.close()
+    assert cut() == ([True, True] if what == "zip" else [True, False])
+    page = ann.page(site.runs()[0].btn_uid)
+    assert "data-snapshot=" in page
+
+    with ann.client.get(address, headers=headers) as again:
+        assert cut() == [False, False]
+        again.get_data()
+    assert ann.look(picture).get_json()["files"][0]["downloaded"]
 
 
 def test_a_file_that_cannot_be_read_now_is_served_later(
@@ -747,6 +810,21 @@ def test_a_page_view_writes_nothing(short: sites.Site):
         visitor.click("export", year=2025)
     with short.app.app_context():
         assert short.db.session.query(short.DownloadBtn).count() == 2
+
+
+def test_words_that_are_translated_late_are_those_of_the_click(tmp_path: Path):
+    class Late:
+        def __str__(self) -> str:
+            return "späte Bestellungen.zip"
+
+    manager = DownloadBtnManager()
+    late: Any = Late()
+    manager.button("late", text=late, download_msg=late, archive=late)(makes_two)
+    with sites.site(tmp_path, declare=False, manager=manager) as site:
+        assert "späte Bestellungen.zip</button>" in site.visitor().page("late")
+        ended = site.visitor().click("late")
+
+    assert ended.message == ended.snapshot["zip"]["name"] == "späte Bestellungen.zip"
 
 
 def test_a_named_button_has_its_form_and_attributes(short: sites.Site):

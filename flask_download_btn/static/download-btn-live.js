@@ -4,6 +4,7 @@ const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a s
 const HELD_AFTER = 4000;
 const CUT_AFTER = 2000; // A browser may go on by itself.
 const SILENCE = 4000;
+const PASSING = [429, 502, 503, 504];
 const LIVE = ["queued", "running"];
 const OVER = ["failed", "cancelled", "expired"];
 
@@ -235,12 +236,14 @@ class Follower {
     if (!this.#hasLooked) {
       this.#isLooking = true;
       for (const file of pending) {
-        if (!file.started && !this.isElsewhere(file)) await this.#try(file);
+        if (!file.started && !this.isElsewhere(file)) await this.#try(file, true);
       }
       this.#isLooking = false;
       this.#hasLooked = true;
+      // Some may have come meanwhile.
+      for (const {url, started} of this.element.snapshot.files) started && this.#refused.delete(url);
+      return this.isStopped || this.#settle();
     }
-    if (this.isStopped) return;
     // A frame may be forbidden to save anything, and is not told.
     if (this.#refused.size) this.#refuse();
     else this.#offer(window === top ? "held" : "framed");
@@ -272,16 +275,16 @@ class Follower {
   }
 
   /* Look before saving what may be gone: a page that says so must not be saved under the file's name. */
-  async #try({url, name, size}) {
+  async #try({url, name, size}, isPatient = false) {
     const isLink = size === null;
     try {
       const answer = await fetch(url, {method: "HEAD", credentials: "same-origin", redirect: isLink ? "follow" : "manual"});
       if (isLink && isForeign(answer.url)) this.#elsewhere.add(url);
-      else if (answer.status >= 400 && ![405, 501].includes(answer.status)) this.#refused.set(url, name);
+      else if (answer.status >= 400 && ![405, 501, ...(isPatient ? PASSING : [])].includes(answer.status)) this.#refused.set(url, name);
     } catch {
       // What another site keeps cannot be asked for.
       if (isLink) this.#elsewhere.add(url);
-      else this.#refused.set(url, name);
+      else if (!isPatient) this.#refused.set(url, name);
     }
   }
 
