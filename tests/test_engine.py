@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -604,7 +605,8 @@ def test_what_a_function_sets_for_its_run_locks_nobody_out(slow: sites.Site):
     picture = visitor.start(visitor.token(uid)).get_json()
     arrived_at("decided")
 
-    with sqlite3.connect(Path(slow.app.instance_path).parent / "app.db", timeout=0) as other:
+    file = Path(slow.app.instance_path).parent / "app.db"
+    with closing(sqlite3.connect(file, timeout=0)) as other, other:
         other.execute("DELETE FROM 'order'")
     GATES["decided"].set()
 
