@@ -51,9 +51,8 @@ class Center:
     def _item(self, run: Run) -> SimpleNamespace:
         picture = self._parts.pictures.of(run)
         made_at = datetime.fromtimestamp(run.made_at, timezone.utc)
-        files = self._files(run, picture)
-        is_expired = bool(files) and all(file["is_gone"] for file in files)
-        state = runs.EXPIRED if is_expired else picture["state"]
+        state = picture["state"]
+        files = picture["files"] if state == runs.READY else []
         return SimpleNamespace(
             id=run.id,
             name=run.btn_name,
@@ -63,18 +62,9 @@ class Center:
             # What the page compares: an item that is of another kind now is replaced.
             kind=" ".join([state, *(str(_look_of(file)) for file in files)]),
             run=picture,
-            files=[] if is_expired else files,
+            files=files,
             html=self._followed(run, picture) if run.is_live else None,
         )
-
-    def _files(self, run: Run, picture: Snapshot) -> list[dict[str, Any]]:
-        if run.state != runs.READY:
-            return []
-        return [
-            # Only a stored file has a size, and only while it is stored.
-            {**file, "is_gone": "file" in item and file["size"] is None}
-            for item, file in zip(run.files, picture["files"], strict=True)
-        ]
 
     def _followed(self, run: Run, picture: Snapshot) -> Markup:
         # A button that nobody sees follows the run, with the templates that every button has.
@@ -101,4 +91,4 @@ class _Follower:
 
 
 def _look_of(file: dict[str, Any]) -> int:
-    return 2 if file["is_gone"] else int(file["downloaded"])
+    return 2 if file["gone"] else int(file["downloaded"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from flask import has_request_context, render_template, request, url_for
+from flask import g, has_request_context, render_template, request, url_for
 from markupsafe import Markup
 from sqlalchemy import inspect
 
@@ -47,11 +47,11 @@ class Html:
 
     def render_btn(self, btn: Any) -> Markup:
         template = btn.btn_template or self._templates.btn_template
-        return Markup(render_template(template, btn=btn, view=self._view(btn)))
+        return Markup(render_template(template, btn=btn, view=self._view(btn, "btn")))
 
     def render_progress(self, btn: Any) -> Markup:
         template = btn.progress_template or self._templates.progress_template
-        return Markup(render_template(template, btn=btn, view=self._view(btn)))
+        return Markup(render_template(template, btn=btn, view=self._view(btn, "progress")))
 
     def render_script(self, nonce: str | None = None) -> Markup:
         """Render what a page needs once: it is no harm to render it again."""
@@ -73,8 +73,9 @@ class Html:
         which = [btn.name, btn.arguments] if btn.name_key else [btn.uid]
         return self._parts.tokens.for_button(identity, [revision, *which])
 
-    def _view(self, btn: Any) -> SimpleNamespace:
+    def _view(self, btn: Any, part: str) -> SimpleNamespace:
         _refuse_outside_request(btn)
+        _number(btn, part)
         self._parts.pulse.start()
         uid, _ = self._identity(btn)
         token = self.token(btn, visitors.identity())
@@ -88,7 +89,6 @@ class Html:
             start_url=url_for("download_btn.start"),
             token=token,
             form_id=btn.form_id,
-            fallback_form_id=btn.get_id("form"),
             socket_url=NAMESPACE,
             socket_path=self._socket_path(),
             client_url=address("vendor/socket.io.esm.min.js"),
@@ -120,6 +120,17 @@ class Html:
 def _is_fetched(run: Any) -> bool:
     # One that leaves now is the other page's; one that was cut off is offered again.
     return all(str(i) in run.fetched and not run.is_cut(i) for i in range(len(run.files)))
+
+
+def _number(btn: Any, part: str) -> None:
+    """Tell apart the buttons of one name and arguments that a page shows more than once.
+
+    Each part is counted by itself: a page may ask for a button anew to render its progress.
+    """
+    shown = g.setdefault("download_btn_shown", {}).setdefault((btn.name_key or btn.uid, part), [])
+    if not any(btn is other for other in shown):
+        shown.append(btn)
+        btn.__dict__.setdefault("copy_number", len(shown))
 
 
 def _refuse_outside_request(btn: Any) -> None:

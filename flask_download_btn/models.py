@@ -159,6 +159,8 @@ class DownloadBtnMixin:
     downloaded: Mapped[bool] = mapped_column(Boolean)
 
     _job: ClassVar[Job] = NO_JOB
+    copy_number: ClassVar[int] = 1
+    """Which of the buttons of this name and arguments it is in its page."""
     _defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "btn_text": "Download",
@@ -317,7 +319,9 @@ class DownloadBtnMixin:
 
     def get_id(self, suffix: str = "btn") -> str:
         """Return the id of one of this button's elements in a page."""
-        return f"download-btn-{self.name_key[:16] if self.name_key else self.uid}-{suffix}"
+        which = self.name_key[:16] if self.name_key else self.uid
+        copy = f"-{self.copy_number}" if self.copy_number > 1 else ""
+        return f"download-btn-{which}-{suffix}{copy}"
 
     def clear_csrf(self) -> None:
         """Revoke every token of this button: pages that show it must be loaded again."""

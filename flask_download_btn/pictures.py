@@ -17,6 +17,9 @@ from .words import Words
 
 Snapshot = dict[str, Any]
 
+LONGEST_QUEUE = 1_000_000
+"""Places in a queue that a page can tell apart."""
+
 
 class Pictures:
     """Knows how to draw any run, whichever process carries it out."""
@@ -43,25 +46,29 @@ class Pictures:
         live = self._lives.get(run.id)
         weather = live.weather() if live and run.state == runs.RUNNING else _row_weather(run)
         token = self._tokens.for_run(run.id, run.owner)
+        place = self._queue_position(run)
+        files = self._drawn_files(run)
+        is_expired = bool(files) and all(file["gone"] for file in files)
         address = f"{self._path(run)}/runs/{token}"
         return {
             "run": token,
-            "state": run.state,
+            "state": runs.EXPIRED if is_expired else run.state,
             "stage": weather["stage"],
             "stage_no": weather["stage_no"],
             "percent": weather["percent"],
             "text": weather["text"],
             "eta": weather["eta"],
             "eta_text": _time_left(weather["eta"], self._words.of(run.language)),
-            "queue_position": self._queue_position(run),
-            "message": self._message(run),
+            "queue_position": place,
+            "message": None if is_expired else self._message(run),
             "reference": run.reference,
-            "files": self._drawn_files(run),
+            "files": files,
             "zip": self._zip(run),
-            "callback": run.callback if run.state == runs.READY else None,
+            "callback": run.callback if run.state == runs.READY and not is_expired else None,
             "url": address,
             "cancel_url": f"{address}/cancel",
-            "seq": weather["seq"],
+            # A run that waits is newer the nearer it is to its turn.
+            "seq": weather["seq"] + (max(0, LONGEST_QUEUE - place) if place else 0),
         }
 
     def of_no_run(self, message: str, reference: str | None, errors: Mapping[str, str]) -> Snapshot:
@@ -121,6 +128,7 @@ class Pictures:
             "started": str(index) in run.fetched,
             "downloaded": run.is_downloaded(index),
             "cut": run.is_cut(index),
+            "gone": "file" in item and stored is None,
             # Known here, so that the page need not ask another site: its policy may forbid that.
             "elsewhere": _is_elsewhere(item.get("url", ""), run.root),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,9 @@ from .fetches import Fetches
 from .parts import Parts
 from .pictures import Snapshot
 from .runs import Click, Run
+
+SOONEST, LATEST = 2, 10
+"""Seconds after which a page without scripts asks again."""
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +172,12 @@ class Views(Door):
             return _fresh(jsonify(picture))
         if request.method == "POST":
             return _fresh(redirect(picture["url"], 303))  # type: ignore[arg-type]
-        return _fresh(self._page("run", snapshot=picture, back_url=None))
+        page = self._page("run", snapshot=picture, back_url=None)
+        if picture["state"] in runs.LIVE:
+            # Rarer, the longer it takes: who reads or presses something is interrupted each time.
+            age = max(0.0, time.time() - run.made_at)
+            page.headers["Refresh"] = str(int(min(max(age / 10, SOONEST), LATEST)))
+        return _fresh(page)
 
     def refuse(self, refusal: Refusal) -> Response:
         """Say why a door stays shut: a picture for a script, a page for a person."""

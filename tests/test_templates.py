@@ -70,10 +70,10 @@ def own(serve: Callable[..., Process], tmp_path: Path) -> Process:
     folder.mkdir(parents=True)
     shipped = ROOT / "flask_download_btn" / "templates" / "download_btn" / "btn.html"
     button = shipped.read_text()
-    start, end = button.index("  <button "), button.index("</button>") + len("</button>")
+    start, end = button.index("<button "), button.index("</button>") + len("</button>")
     anchor = (
         '<em><input type="image" alt="{{ btn.btn_text }}" name="download_btn_token"'
-        ' value="{{ view.token }}" form="{{ view.fallback_form_id }}"></em>'
+        ' value="{{ view.token }}"></em>'
     )
     (folder / "btn.html").write_text(button[:start] + anchor + button[end:])
     (folder / "progress.html").write_text(PROGRESS)

@@ -2,6 +2,7 @@
 
 const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a second.
 const HELD_AFTER = 4000;
+const HOLD = 5000;
 const CUT_AFTER = 2000; // A browser may go on by itself.
 const SILENCE = 4000;
 const PASSING = [429, 502, 503, 504];
@@ -14,10 +15,32 @@ const blamed = new WeakMap();
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const isFirst = (run) => new Promise((resolve) => {
   // Held while the files start, so that of all tabs that found the run one saves them.
-  const hold = (lock) => (resolve(Boolean(lock)), lock && pause(5000));
-  if (navigator.locks) navigator.locks.request("download-btn " + run, {ifAvailable: true}, hold);
-  else resolve(true);
+  const key = "download-btn " + run;
+  const hold = (lock) => (resolve(Boolean(lock)), lock && pause(HOLD));
+  if (navigator.locks) navigator.locks.request(key, {ifAvailable: true}, hold);
+  else resolve(isFirstInStore(key));
 });
+/* Over plain HTTP a browser has no locks. */
+function isFirstInStore(key) {
+  try {
+    if (Date.now() - localStorage.getItem(key) < HOLD) return false;
+    localStorage.setItem(key, Date.now());
+    setTimeout(() => localStorage.removeItem(key), HOLD);
+  } catch {
+    // Without a store, better twice than not at all.
+  }
+  return true;
+}
+/* Some browsers fetch a file for a frame that may not save, and throw it away. */
+function mayBeForbidden() {
+  try {
+    const sandbox = window.frameElement?.sandbox;
+    if (sandbox) return Boolean(sandbox.length) && !sandbox.contains("allow-downloads");
+  } catch {
+    // A frame of another site tells nothing.
+  }
+  return window !== top;
+}
 const isWeb = (url) => /^https?:$/.test(new URL(url, location).protocol);
 const isHeld = ({flags}) => flags.has("held") || flags.has("framed");
 const isForeign = (url) => new URL(url, location).origin !== location.origin;
@@ -106,6 +129,7 @@ class Follower {
   #isLooking = false;
   #pressed = new Set();
   #refused = new Map();
+  #gone = new Set();
   #opened = new Set();
   #elsewhere = new Set();
 
@@ -121,16 +145,21 @@ class Follower {
       target.addEventListener(name, () => (this.#heardAt = 0), {signal});
     }
     // Without this a run goes on when its page is closed, and is found again.
-    if (this.element.dataset.leave === "cancel") {
-      window.addEventListener("pagehide", () => navigator.sendBeacon(this.element.snapshot.cancel_url), {signal});
-    }
+    if (this.element.dataset.leave === "cancel") window.addEventListener("pagehide", () => this.#leave(), {signal});
     if (this.resumed) this.#heardAt = 0;
     if (this.element.snapshot.state !== "ready") this.link.join(this);
     this.look();
   }
 
+  #leave() {
+    const {state, cancel_url} = this.element.snapshot ?? {};
+    if (LIVE.includes(state)) navigator.sendBeacon(cancel_url);
+  }
+
   stop() {
     this.isStopped = true;
+    // Turbo and htmx leave a page without unloading it; what is only moved is back at once.
+    if (this.element.dataset.leave === "cancel" && !this.element.isConnected) setTimeout(() => this.element.isConnected || this.#leave());
     clearInterval(this.#timer);
     this.#asks.abort();
     this.link.leave(this);
@@ -186,7 +215,7 @@ class Follower {
   }
 
   stateOf(file) {
-    if (this.#refused.has(file.url)) return "refused";
+    if (this.#refused.has(file.url) || file.gone) return "refused";
     if (file.downloaded || this.#opened.has(file.url)) return "downloaded";
     if (this.#pressed.has(file.url) && file.size === null) return "downloaded";
     if (file.cut) return "cut";
@@ -250,7 +279,8 @@ class Follower {
   }
 
   #refuse() {
-    this.element.fail("unsaved", {names: [...this.#refused.values()].join(", ")});
+    const names = [...this.#refused.values()].join(", ");
+    this.element.fail(this.element.snapshot.files.every(({url}) => this.#gone.has(url)) ? "gone" : "unsaved", {names});
   }
 
   #offer(flag) {
@@ -261,7 +291,7 @@ class Follower {
     const {element} = this;
     const {snapshot} = element;
     this.stop();
-    element.show("done");
+    element.show("done", mayBeForbidden() && "framed");
     element.emit("done");
     if (!snapshot.callback || !isWeb(snapshot.callback)) return;
     // The message before it is read for at least a second, and another run is not interrupted.
@@ -278,7 +308,9 @@ class Follower {
   async #try({url, name, size}, isPatient = false) {
     const isLink = size === null;
     try {
+      this.#gone.delete(url);
       const answer = await fetch(url, {method: "HEAD", credentials: "same-origin", redirect: isLink ? "follow" : "manual"});
+      if (answer.status === 410) this.#gone.add(url);
       if (isLink && isForeign(answer.url)) this.#elsewhere.add(url);
       else if (answer.status >= 400 && ![405, 501, ...(isPatient ? PASSING : [])].includes(answer.status)) this.#refused.set(url, name);
     } catch {

@@ -1,5 +1,5 @@
 /* <download-btn>: turn a click into a run, and show its pictures in what the templates hold.
-   How a run is followed, and its files saved, is in download-btn-live.js: the first click loads it. */
+   The first click loads download-btn-live.js, which follows the run and saves its files. */
 
 const LIVE = ["submitting", "queued", "running", "reconnecting"];
 const OTHER_SUBMIT = ":is([type=submit], button:not([type])):not([name=download_btn_token])";
@@ -25,7 +25,7 @@ async function ask(url, options) {
   }
 }
 
-/** Show the nodes that these tokens name, with the fields in their words: as text, never as HTML. */
+/** Show the nodes that these tokens name, with fields in their words: never as HTML. */
 function fill(nodes, tokens, fields, refuge) {
   for (const node of nodes) {
     const {btnWhen, btnWords} = node.dataset;
@@ -99,7 +99,7 @@ class DownloadBtn extends HTMLElement {
 
   handleEvent(event) {
     if (event.type === "keydown") {
-      // Enter held down is one click, and so is a double click.
+      // Enter held down is one click.
       if (event.repeat && event.key === "Enter") event.preventDefault();
     } else if (!event.defaultPrevented && this.button.contains(event.target)) {
       event.preventDefault();
@@ -121,9 +121,8 @@ class DownloadBtn extends HTMLElement {
     this.snapshot = null;
     this.show("submitting");
     const request = (this.#request = new AbortController());
-    // An upload may take its time.
     const isUpload = [...body.values()].some(({size}) => size);
-    const slow = setTimeout(() => isUpload || this.show("reconnecting"), 8000);
+    const slow = setTimeout(() => this.show("reconnecting"), isUpload ? 60000 : 8000);
     const asked = ask(this.dataset.start, {method: "POST", body, signal: request.signal});
     await load();
     const answer = await asked;
@@ -143,13 +142,17 @@ class DownloadBtn extends HTMLElement {
       const answer = await ask(snapshot.cancel_url, {method: "POST"});
       if (answer?.picture?.run) this.accept(answer.picture);
       else if (this.snapshot?.run === snapshot.run) this.show(this.state);
-    } else if (this.state === "reconnecting") {
-      this.#request.abort();
-      this.accept({run: null, state: "cancelled", files: [], seq: 0});
+    } else {
+      // An answer may yet bring the run.
+      setTimeout(() => {
+        if (this.snapshot || !this.isLive) return;
+        this.#request.abort();
+        this.accept({run: null, state: "cancelled", files: [], seq: 0});
+      }, this.state === "submitting" && 2000);
     }
   }
 
-  /** Take a newer picture of the run, and drop an older one. */
+  /** Take a newer picture, drop an older one. */
   accept(picture) {
     const before = this.snapshot;
     if (before && before.run === picture.run) {
@@ -211,10 +214,10 @@ class DownloadBtn extends HTMLElement {
     this.#frame = 0;
   }
 
-  /* Inside a form that has no other submit button, Enter in a field shall mean this button. */
+  /* Enter in a field shall mean the form's own submit button, if it has one. */
   #adopt() {
-    const {button, form} = this;
-    if (!this.dataset.form && form && !form.querySelector(OTHER_SUBMIT)) button.removeAttribute("form");
+    const {button, form, dataset} = this;
+    if (!dataset.form && form?.querySelector(OTHER_SUBMIT)) button.setAttribute("form", "");
   }
 
   /* A page out of the browser's cache does not know of the run that it started. */

@@ -87,11 +87,19 @@ class DownloadCenter extends HTMLElement {
   #learn({target, detail}) {
     const news = `${detail?.run} ${target.state}`;
     const isOurs = this.contains(target);
+    if (!isOurs && detail?.run) this.#hush(detail.run);
     if (isOurs) this.#keepFocus(target.closest("[data-run]"));
     if (!detail?.run || this.#told.get(target) === news) return;
     this.#told.set(target, news);
     // An announcement would be cut off with the item that makes it.
     this.#askSoon(isOurs ? WHEN_TOLD : SOON);
+  }
+
+  /* What the button itself announces is not said twice. */
+  #hush(run) {
+    for (const element of this.querySelectorAll("download-btn")) {
+      if (element.snapshot?.run === run) element.querySelector("[data-btn-live]")?.removeAttribute("data-btn-live");
+    }
   }
 
   #askSoon(delay) {
