@@ -617,6 +617,8 @@ def test_a_run_that_the_app_did_not_write_is_refused(column: str, book: Book, ru
 
 
 def test_what_a_child_process_uses_is_what_we_use(lite: Book):
-    assert runs_in(lite.uri).make(a_click())[1]
+    childs = runs_in(lite.uri)
+    assert childs.make(a_click())[1]
+    childs._database.engine.dispose()
     assert not lite.runs().make(a_click())[1]
     wait_until(lambda: lite.runs().counts() == {QUEUED: 1}, "The run is not there")
