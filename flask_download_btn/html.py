@@ -91,6 +91,7 @@ class Html:
             form_id=btn.form_id,
             socket_url=NAMESPACE,
             socket_path=self._socket_path(),
+            style_url=address("download-btn.css"),
             client_url=address("vendor/socket.io.esm.min.js"),
             snapshot=snapshot,
             texts=self._parts.words.of(visitors.language()),

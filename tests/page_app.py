@@ -29,6 +29,7 @@ app.config.update(
     DOWNLOAD_BTN_LEASE=2,
     DOWNLOAD_BTN_REAP=0.5,
     DOWNLOAD_BTN_MAX_RUNNING=int(os.environ.get("MAX_RUNNING", "100")),
+    DOWNLOAD_BTN_RETENTION=float(os.environ.get("RETENTION", "3600")),
 )
 db = SQLAlchemy(app)
 manager = DownloadBtnManager(app, db=db)

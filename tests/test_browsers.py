@@ -107,6 +107,28 @@ def test_a_page_that_is_loaded_again_gets_the_file(
     assert tab.saved()["half.csv"] == b"half"
 
 
+@pytest.mark.parametrize("may_save", [False, True])
+def test_in_a_frame_that_may_not_save_the_page_says_so(
+    opened: Callable[[str], Tab], site: Site, may_save: bool
+) -> None:
+    sandbox = "allow-scripts allow-same-origin allow-forms" + " allow-downloads" * may_save
+    tab = opened(f"{site.url}/framed?sandbox={sandbox.replace(' ', '%20')}")
+    inside = "document.querySelector('iframe').contentDocument"
+    wait_until(
+        lambda: tab.evaluate(f"Boolean({inside}.querySelector('download-btn:defined'))"),
+        "the frame does not load",
+    )
+    tab.evaluate(f"void {inside}.querySelector('{BUTTON}').click()")
+    words = f"{inside}.querySelector('.download-btn-progress').innerText"
+    warning = "The page around this one may forbid saving."
+    if may_save:
+        wait_until(lambda: "Saved orders.csv" in tab.evaluate(words), "it is not saved")
+    else:
+        wait_until(lambda: warning in tab.evaluate(words), "nothing is said", patience=15)
+        assert tab.evaluate(f"{inside}.querySelector('[data-btn-page]').offsetWidth") > 0
+    assert (warning in tab.evaluate(words)) != may_save
+
+
 def test_where_sockets_are_blocked_polling_carries_the_run(
     opened: Callable[[str], Tab], site_without_socket: Site, gate: str
 ) -> None:

@@ -8,10 +8,22 @@ from pathlib import Path
 
 import pytest
 import sites
+from flask import Response, request, send_file
 from playwright.sync_api import Page
-from processes import wait_until
+from processes import TESTS, wait_until
 
 from flask_download_btn import File
+
+
+def turbo() -> Response:
+    return send_file(TESTS / "vendor" / "turbo.js")
+
+
+def with_turbo(response: Response) -> Response:
+    """Have Turbo drive the pages that ask for it."""
+    if "turbo" in request.args:
+        response.set_data(response.get_data() + b"<script src='/turbo.js'></script>")
+    return response
 
 
 @pytest.fixture
@@ -30,6 +42,8 @@ def site(tmp_path: Path, gate: threading.Event) -> Iterator[sites.Site]:
 
         site.manager.button("goes_on")(waits)
         site.manager.button("stops", stops_with_page=True)(waits)
+        site.app.add_url_rule("/turbo.js", view_func=turbo, endpoint="turbo")
+        site.app.after_request(with_turbo)
         yield site
         gate.set()
 
@@ -49,6 +63,23 @@ def test_a_run_goes_on_when_its_page_is_closed(page: Page, site: sites.Site, gat
         gate.set()
 
         wait_until(lambda: [run.state for run in site.runs()] == ["ready"], "It did not go on")
+
+
+def test_a_button_may_stop_its_run_when_turbo_leaves_the_page(page: Page, site: sites.Site):
+    with site.served() as url:
+        page.expected_errors.append("404")  # type: ignore[attr-defined]  # it has no icon
+        page.goto(f"{url}/a-page-with/stops?turbo")
+        page.locator("download-btn button[name]").click()
+        page.locator("download-btn[data-state=running]").wait_for()
+        page.evaluate("void (window.isTheSame = true)")
+        # What is moved within its page is not left.
+        page.evaluate("document.body.prepend(document.querySelector('download-btn'))")
+        page.locator("download-btn[data-state=running]").wait_for()
+        page.evaluate("Turbo.visit('/a-page-with/goes_on')")
+        page.locator("download-btn[data-state=idle]").wait_for()
+
+        wait_until(lambda: [run.state for run in site.runs()] == ["cancelled"], "It goes on")
+        assert page.evaluate("window.isTheSame")
 
 
 def test_a_button_may_stop_its_run_when_the_page_is_closed(page: Page, site: sites.Site):

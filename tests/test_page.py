@@ -721,6 +721,126 @@ def test_a_queued_run_says_its_place_and_can_be_cancelled(
     wait_for(page, "cancelled", 1, patience=2)
 
 
+def test_a_queued_run_says_how_its_place_gets_better(
+    page: Page, own_site: Callable[..., Site], gate: str
+) -> None:
+    page.expected_errors.append("ERR_CONNECTION")  # type: ignore[attr-defined]
+    site = own_site(MAX_RUNNING="1")
+    page.goto(site.address(f"half:{gate}", f"half:{gate}2", f"half:{gate}3"))
+    for index in range(3):
+        button(page, index).click()
+        wait_for(page, "queued" if index else "running", index)
+    expect_words(page, "Place 2 in the queue", 2)
+    site.open_gate(gate)
+    expect_words(page, "Place 1 in the queue", 2)
+    for suffix in "23":
+        site.open_gate(gate + suffix)
+    wait_for(page, "done", 2)
+
+
+def test_an_upload_to_a_server_that_hangs_can_be_cancelled(
+    page: Page, own_site: Callable[..., Site]
+) -> None:
+    page.expected_errors.append("ERR_")  # type: ignore[attr-defined]
+    site = own_site()
+    page.goto(site.address(path="/form"), wait_until="networkidle")
+    page.get_by_label("Who").fill("somebody")
+    page.get_by_label("File", exact=True).set_input_files(
+        {"name": "a", "mimeType": "a/b", "buffer": b"12345"}
+    )
+    site.server.freeze()
+    button(page).click()
+    wait_for(page, "submitting")
+    page.get_by_role("button", name="Cancel").click()
+    wait_for(page, "cancelled", patience=5)
+    assert button(page).get_attribute("aria-disabled") is None
+    site.server.thaw()
+
+
+def test_two_buttons_of_one_name_are_apart(page: Page, site: Site, tmp_path: Path) -> None:
+    page.goto(site.address("one", "one"))
+    assert click_and_save(page, tmp_path, 1)[0] == "orders.csv"
+    wait_for(page, "done", 1)
+    assert "Saved orders.csv" in text(page, 1)
+    assert "Saved" not in text(page, 0)
+    wait_for(page, "idle", 0)
+    assert axe_findings(page) == []
+
+
+OWNERS = """
+  (html) => [...new DOMParser().parseFromString(html, "text/html").querySelectorAll(
+    "main form :is(input:not([type=hidden]), button[name])",
+  )].map(({name, form}) => [name, form?.id ?? null])
+"""
+
+
+def test_a_parser_that_runs_no_script_leaves_every_form_as_it_is(page: Page, site: Site) -> None:
+    """As htmx, Turbo and browsers without scripts read a page."""
+    html = page.request.get(site.address(path="/form", numbers="2")).text()
+    page.goto(site.address("one"))
+    owners = page.evaluate(OWNERS, html)
+    assert [name for name, _ in owners] == [
+        *("who", "upload", "download_btn_token", "download_btn_token", "other")
+    ]
+    assert {owner for name, owner in owners if name != "other"} == {"orders"}
+
+
+def test_without_scripts_a_button_sends_the_form_around_it(
+    new_visitor: Callable[..., Any], site: Site
+) -> None:
+    page = new_visitor(java_script_enabled=False).open_tab()
+    page.expected_errors.append("favicon")
+    page.goto(site.address(path="/form", numbers="2"))
+    button(page, 1).click()
+    # What is required is asked for first.
+    assert page.url.endswith("numbers=2")
+    page.get_by_label("Who").fill("without scripts")
+    page.get_by_label("File", exact=True).set_input_files(
+        {"name": "a", "mimeType": "a/b", "buffer": b"12345"}
+    )
+    button(page, 1).click()
+    expect(page.get_by_role("heading", name="Ready")).to_be_visible()
+    assert {"who": ["without scripts"], "uploads": ["a: b'12345'"]} in site.facts()["forms"]
+
+
+def test_files_whose_time_is_over_make_the_run_expired(
+    page: Page, own_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    page.expected_errors.append("410")  # type: ignore[attr-defined]
+    page.goto(own_site(RETENTION="3").address("one"))
+    click_and_save(page, tmp_path)
+    wait_for(page, "done")
+    address = page.evaluate("document.querySelector('download-btn').snapshot.files[0].url")
+    wait_until(lambda: page.request.head(own_url(page, address)).status == 410, "It is kept")
+    page.get_by_role("button", name="Save again").click()
+    wait_for(page, "expired")
+    assert "no longer available" in text(page)
+    expect(page.get_by_role("button", name="Make them again")).to_be_visible()
+
+
+def own_url(page: Page, path: str) -> str:
+    return f"{page.evaluate('location.origin')}{path}"
+
+
+def test_without_locks_two_tabs_that_find_a_run_save_its_file_once(
+    new_visitor: Callable[..., Any], site: Site, gate: str
+) -> None:
+    visitor = new_visitor()
+    visitor.context.add_init_script("Object.defineProperty(navigator, 'locks', {value: undefined})")
+    first, second = visitor.open_tab(), visitor.open_tab()
+    saved_files = [downloads_of(tab) for tab in (first, second)]
+    first.goto(site.address(f"half:{gate}"))
+    button(first).click()
+    wait_for(first, "running")
+    for tab in (first, second):
+        tab.goto(site.address(f"half:{gate}"))
+        wait_for(tab, "running")
+    site.open_gate(gate)
+    for tab in (first, second):
+        wait_for(tab, "done")
+    assert sum(map(len, saved_files)) == 1
+
+
 # -- the ladder ----------------------------------------------------------------------------------
 
 

@@ -626,6 +626,32 @@ def test_a_file_that_is_gone_says_so(site: sites.Site, ann: sites.Visitor):
     assert ann.fetch(file).status_code == 410
 
 
+def test_a_run_whose_files_have_expired_is_expired(site: sites.Site, ann: sites.Visitor):
+    picture = ended(site, ann, makes_two)
+    (run, *_) = site.runs()
+    first, second = site.parts.files.of_run(run.id)
+
+    site.parts.files.forget(first.id)
+    partly = ann.look(picture).get_json()
+    assert partly["state"] == "ready"
+    assert {file["name"]: file["gone"] for file in partly["files"]} == {
+        first.name: True,
+        second.name: False,
+    }
+    page = ann.client.get(picture["url"], headers=HTML).text
+    assert (f'download="{first.name}"' in page, f'download="{second.name}"' in page) == (
+        False,
+        True,
+    )
+
+    site.parts.files.forget(second.id)
+    wholly = ann.look(picture).get_json()
+    assert (wholly["state"], wholly["zip"], wholly["callback"]) == ("expired", None, None)
+    page = ann.client.get(picture["url"], headers=HTML).text
+    assert "<h1>Expired</h1>" in page
+    assert "download=" not in page
+
+
 def test_a_revoked_button_gives_no_more_files(site: sites.Site, ann: sites.Visitor):
     uid = site.button(makes)
     picture = ann.ended(ann.start(ann.token(uid)).get_json())
