@@ -27,6 +27,7 @@ class Channel:
     def open(self, look: Look) -> None:
         """Listen for pages; `look` checks a run's token and gives the run's id and its picture."""
         self._look = look
+        _limit_messages(self._socketio.server)
         self._socketio.on_event("watch", self._watch, namespace=NAMESPACE)
 
     def is_watched(self, run_id: str) -> bool:
@@ -61,6 +62,26 @@ class Channel:
         join_room(_room(run_id))
         again = self._look(token)
         return again[1] if again else None
+
+
+def _limit_messages(server: Any) -> None:
+    """Have the WebSocket driver refuse at once what Engine.IO refuses in the end.
+
+    Without a limit it takes a message of any size into memory before anybody looks at it.
+    """
+    eio = server.eio
+    driver = eio._async.get("websocket")
+
+    def limited(*arguments: Any) -> Any:
+        made = driver(*arguments)
+        # That of threads and gevent is simple-websocket's; eventlet's has a limit of its own.
+        options = getattr(made, "server_args", None)
+        if options is not None:
+            options["max_message_size"] = eio.max_http_buffer_size
+        return made
+
+    if driver:
+        eio._async = {**eio._async, "websocket": limited}
 
 
 def _room(run_id: str) -> str:

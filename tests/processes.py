@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -115,6 +116,17 @@ class Process:
 
     def _is_up_or_dead(self) -> bool:
         return not self.is_alive or self._is_up()
+
+
+def memory_of(server: Process) -> int:
+    """Return the bytes that a server's processes hold of their own."""
+    held = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getpgid(int(folder.name)) == server.pid:
+                found = re.search(r"RssAnon:\s+(\d+) kB", (folder / "status").read_text())
+                held += int(found[1]) * 1024 if found else 0
+    return held
 
 
 def app_server(

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page
-from processes import TESTS, Process
+from processes import TESTS, Process, memory_of
 
 MEGABYTE = bytes(range(256)) * 4000
 
@@ -24,17 +21,6 @@ LONGEST_GAP = """
   };
   requestAnimationFrame(look);
 """
-
-
-def memory_of(server: Process) -> int:
-    """Return the bytes that a server's processes hold of their own."""
-    held = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.getpgid(int(folder.name)) == server.pid:
-                found = re.search(r"RssAnon:\s+(\d+) kB", (folder / "status").read_text())
-                held += int(found[1]) * 1024 if found else 0
-    return held
 
 
 def test_s30_half_a_gigabyte_is_saved_and_neither_server_nor_page_feels_it(

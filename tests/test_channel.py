@@ -6,12 +6,15 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sites
+import websocket
 from flask_socketio import SocketIO
-from processes import wait_until
+from processes import TESTS, Process, memory_of, wait_until
 from wire import LIVE, WireVisitor
 
 from flask_download_btn import File
@@ -372,3 +375,29 @@ def test_a_cancel_is_told_and_nothing_follows(site: sites.Site, visitor: WireVis
     assert ended["state"] == "cancelled"
     assert time.monotonic() - asked_at < 1
     assert watch.events[-1] == ended
+
+
+@pytest.mark.parametrize("server", ["werkzeug", "gunicorn", "gevent", "eventlet"])
+def test_promise_30_a_huge_message_is_refused_before_it_is_in_memory(
+    server: str, serve: Callable[..., Process], tmp_path: Path
+):
+    app = TESTS / "apps" / "scenario_app.py"
+    mode = server if server in ("gevent", "eventlet") else "threading"
+    serving = serve(app, server, environment={"FOLDER": str(tmp_path), "ASYNC_MODE": mode})
+    address = serving.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket"
+    before = memory_of(serving)
+    connection = websocket.create_connection(address, timeout=20)
+
+    def send() -> None:
+        with suppress(OSError, websocket.WebSocketException), closing(connection):
+            connection.send("4" + "x" * 60_000_000)
+            while connection.recv():
+                pass
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    most = 0
+    while sender.is_alive():
+        most = max(most, memory_of(serving) - before)
+    assert most < 20_000_000
+    assert WireVisitor(serving.url).load("/?b=cached")

@@ -14,6 +14,8 @@ from flask_download_btn import DownloadBtnManager, DownloadError, File
 app = Flask(__name__, instance_path=os.environ["FOLDER"])
 app.config["SECRET_KEY"] = "a key that nobody guesses so soon"
 app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///app.db"
+if "ASYNC_MODE" in os.environ:
+    app.config["DOWNLOAD_BTN_ASYNC_MODE"] = os.environ["ASYNC_MODE"]
 db = SQLAlchemy(app)
 manager = DownloadBtnManager(app, db=db)
 
