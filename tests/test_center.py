@@ -127,6 +127,17 @@ def test_a_run_can_be_cancelled_with_the_keyboard_and_focus_stays_with_it(
     expect(runs(page)).to_be_focused()
 
 
+def test_what_a_button_of_the_page_announces_is_not_announced_twice(
+    page: Page, site: Site, gate: str
+) -> None:
+    page.goto(site.address(f"half:{gate}", path="/center"))
+    page.locator("main > section [name=download_btn_token]").click()
+    expect(runs(page).locator("download-btn")).to_have_attribute("data-state", "running")
+    expect(page.locator("[data-btn-live]")).to_have_count(1)
+    site.open_gate(gate)
+    expect(runs(page)).to_contain_text("half.csv")
+
+
 def test_a_run_that_is_started_in_another_tab_appears(page: Page, site: Site, gate: str) -> None:
     page.goto(site.address(path="/center"))
     start_elsewhere(page, site, f"half:{gate}", until="running")

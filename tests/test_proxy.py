@@ -13,7 +13,6 @@ from uuid import uuid4
 import pytest
 from conftest import need
 from pages import (
-    BUTTON,
     Site,
     button,
     click_and_save,
