@@ -19,7 +19,8 @@ from processes import TESTS, Process, app_server
 BUTTON = "[name=download_btn_token]"
 OFFLINE = "ERR_(CONNECTION|EMPTY|INTERNET)|WebSocket"
 
-# What a page did, seen from inside: every state, width and announcement in order.
+# What a page did, seen from inside: every state and announcement in order, and each width of the
+# bar with the stage that it belongs to and how it was come to: "2|35%|none".
 RECORD = """
   window.seen = {states: [], texts: [], widths: [], said: [], events: []};
   document.addEventListener("DOMContentLoaded", () => {
@@ -31,7 +32,8 @@ RECORD = """
       note(seen.states, element.dataset.state);
       note(seen.said, element.querySelector("[data-btn-live]").textContent);
       note(seen.texts, progress.querySelector(".download-btn-text").innerText.trim());
-      note(seen.widths, progress.querySelector("[data-btn-fill]").style.width);
+      const {width, transition} = progress.querySelector("[data-btn-fill]").style;
+      note(seen.widths, [element.snapshot?.stage_no ?? "", width, transition].join("|"));
     };
     new MutationObserver(look).observe(document.body, {
       subtree: true, childList: true, attributes: true, characterData: true,
