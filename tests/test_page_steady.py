@@ -98,6 +98,27 @@ def test_all_files_are_saved_once_more(page: Page, site: Site) -> None:
     wait_for(page, "done")
 
 
+def test_files_that_a_listener_kept_back_are_saved_when_it_says_so(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    page.goto(site.address("one"))
+    downloads = downloads_of(page)
+    page.evaluate(
+        """document.addEventListener("download-btn-ready", (event) => {
+          event.preventDefault();
+          window.saveNow = () => event.target.save();
+        })"""
+    )
+    button(page).click()
+    wait_for(page, "ready")
+    page.wait_for_timeout(300)
+    assert not downloads
+    with page.expect_download() as saving:
+        page.evaluate("saveNow()")
+    assert saved(saving.value, tmp_path) == ("orders.csv", b"a,b\n1,2\n")
+    wait_for(page, "done")
+
+
 def test_a_file_that_cannot_be_had_once_more_is_named_and_not_saved(
     page: Page, site: Site, tmp_path: Path
 ) -> None:
