@@ -59,7 +59,11 @@ class Channel:
             return None
         run_id, _ = allowed
         # Join first, look second: a run that ends in between is then seen either way.
-        join_room(_room(run_id))
+        try:
+            join_room(_room(run_id))
+        except (KeyError, ValueError):
+            # So Socket.IO says that the page has left meanwhile.
+            return None
         again = self._look(token)
         return again[1] if again else None
 

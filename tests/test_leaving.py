@@ -14,6 +14,17 @@ from processes import TESTS, wait_until
 
 from flask_download_btn import File
 
+# As htmx and Turbo replace what stands in a page by what the server sends.
+REPLACE = """
+  async () => {
+    const html = await (await fetch(location)).text();
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    for (const part of ["download-btn", ".download-btn-progress"]) {
+      document.querySelector(part).replaceWith(document.adoptNode(fresh.querySelector(part)));
+    }
+  }
+"""
+
 
 def turbo() -> Response:
     return send_file(TESTS / "vendor" / "turbo.js")
@@ -72,14 +83,32 @@ def test_a_button_may_stop_its_run_when_turbo_leaves_the_page(page: Page, site: 
         page.locator("download-btn button[name]").click()
         page.locator("download-btn[data-state=running]").wait_for()
         page.evaluate("void (window.isTheSame = true)")
-        # What is moved within its page is not left.
+        # What is moved within its page, or replaced there, is not left.
         page.evaluate("document.body.prepend(document.querySelector('download-btn'))")
-        page.locator("download-btn[data-state=running]").wait_for()
+        page.evaluate(REPLACE)
+        page.locator("download-btn[data-state=running][data-snapshot]").wait_for()
         page.evaluate("Turbo.visit('/a-page-with/goes_on')")
         page.locator("download-btn[data-state=idle]").wait_for()
 
         wait_until(lambda: [run.state for run in site.runs()] == ["cancelled"], "It goes on")
         assert page.evaluate("window.isTheSame")
+
+
+def test_a_second_tab_that_is_closed_stops_nothing(
+    page: Page, site: sites.Site, gate: threading.Event
+):
+    with site.served() as url:
+        page.expected_errors.append("404")  # type: ignore[attr-defined]  # it has no icon
+        page.goto(f"{url}/a-page-with/stops")
+        page.locator("download-btn button[name]").click()
+        page.locator("download-btn[data-state=running]").wait_for()
+        second = page.context.new_page()
+        second.goto(f"{url}/a-page-with/stops")
+        second.locator("download-btn[data-state=running]").wait_for()
+        second.goto("about:blank")
+        gate.set()
+
+        page.locator("download-btn[data-state=done]").wait_for()
 
 
 def test_a_button_may_stop_its_run_when_the_page_is_closed(page: Page, site: sites.Site):

@@ -10,6 +10,7 @@ const LIVE = ["queued", "running"];
 const OVER = ["failed", "cancelled", "expired"];
 
 const links = new Map();
+const begun = new Set();
 const drawn = new WeakMap();
 const blamed = new WeakMap();
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
@@ -42,6 +43,7 @@ function mayBeForbidden() {
   return window !== top;
 }
 const isWeb = (url) => /^https?:$/.test(new URL(url, location).protocol);
+const isShown = (run) => [...document.querySelectorAll("download-btn")].some(({snapshot}) => snapshot?.run === run);
 const isHeld = ({flags}) => flags.has("held") || flags.has("framed");
 const isForeign = (url) => new URL(url, location).origin !== location.origin;
 
@@ -144,22 +146,23 @@ class Follower {
     for (const [target, name] of [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]]) {
       target.addEventListener(name, () => (this.#heardAt = 0), {signal});
     }
-    // Without this a run goes on when its page is closed, and is found again.
-    if (this.element.dataset.leave === "cancel") window.addEventListener("pagehide", () => this.#leave(), {signal});
+    if (!this.resumed) begun.add(this.run);
+    window.addEventListener("pagehide", () => this.#leave(), {signal});
     if (this.resumed) this.#heardAt = 0;
     if (this.element.snapshot.state !== "ready") this.link.join(this);
     this.look();
   }
 
+  /* Where a button says so, its run ends with the page that began it; any other goes on, and is found again. */
   #leave() {
-    const {state, cancel_url} = this.element.snapshot ?? {};
-    if (LIVE.includes(state)) navigator.sendBeacon(cancel_url);
+    const {dataset, snapshot} = this.element;
+    if (dataset.leave === "cancel" && begun.has(this.run) && LIVE.includes(snapshot?.state)) navigator.sendBeacon(snapshot.cancel_url);
   }
 
   stop() {
     this.isStopped = true;
-    // Turbo and htmx leave a page without unloading it; what is only moved is back at once.
-    if (this.element.dataset.leave === "cancel" && !this.element.isConnected) setTimeout(() => this.element.isConnected || this.#leave());
+    // Turbo and htmx leave a page without unloading it; what is moved, or replaced, is back at once.
+    if (!this.element.isConnected) setTimeout(() => isShown(this.run) || this.#leave());
     clearInterval(this.#timer);
     this.#asks.abort();
     this.link.leave(this);
