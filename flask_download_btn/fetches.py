@@ -95,7 +95,7 @@ class Fetches(Door):
         return response  # type: ignore[return-value]
 
     def _note_start(self, run: Run, index: int, stored: Stored) -> None:
-        if stored.size >= LARGE:
+        if stored.size >= LARGE or run.is_cut(index):
             self._parts.files.mark_started(stored.id)
             if self._parts.runs.note_started(run.id, index):
                 self._parts.pulse.announce(run.id)
