@@ -405,3 +405,22 @@ def test_a_second_tab_with_a_kept_row_shows_its_run_and_the_file_is_saved_once(
 
 def test_what_the_first_click_loads_of_ours_is_small() -> None:
     assert len(gzip.compress((STATIC / "download-btn-live.js").read_bytes(), 9)) <= 8192
+
+
+TOPS = """
+  () => [...document.querySelectorAll("section[data-shows]")].map((section) => [
+    section.dataset.shows,
+    section.querySelector(".download-btn-bar").getBoundingClientRect().top
+      - section.getBoundingClientRect().top,
+  ])
+"""
+
+
+@pytest.mark.parametrize("width", [1024, 320])
+@pytest.mark.parametrize("framework", ["none", "bootstrap4", "bootstrap5"])
+def test_no_sentence_moves_the_bar(page: Page, site: Site, framework: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(address_of_states(site, framework=framework))
+    show_states(page)
+    tops = dict(page.evaluate(TOPS))
+    assert {name: top for name, top in tops.items() if abs(top - tops["running"]) > 1} == {}
