@@ -109,10 +109,10 @@ def test_a_page_that_is_loaded_again_gets_the_file(
 
 @pytest.mark.parametrize("may_save", [False, True])
 def test_in_a_frame_that_may_not_save_the_page_says_so(
-    opened: Callable[[str], Tab], site: Site, may_save: bool
+    tab: Tab, site: Site, may_save: bool
 ) -> None:
     sandbox = "allow-scripts allow-same-origin allow-forms" + " allow-downloads" * may_save
-    tab = opened(f"{site.url}/framed?sandbox={sandbox.replace(' ', '%20')}")
+    tab.open(f"{site.url}/framed?sandbox={sandbox.replace(' ', '%20')}")
     inside = "document.querySelector('iframe').contentDocument"
     wait_until(
         lambda: tab.evaluate(f"Boolean({inside}.querySelector('download-btn:defined'))"),

@@ -209,9 +209,9 @@ def test_without_scripts_the_list_has_its_links(
     page = new_visitor(java_script_enabled=False).open_tab()
     page.expected_errors.append("favicon")
     page.goto(site.address("at_once"))
-    button(page).click()
+    page.get_by_role("button", name="Export at once").click()
     page.goto(site.address(f"half:{gate}"))
-    button(page).click()
+    page.get_by_role("button", name="Go half way").click()
     page.goto(site.address(path="/center"))
     expect(page.get_by_role("link", name="In progress")).to_be_visible()
     with page.expect_download() as saving:
