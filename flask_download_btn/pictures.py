@@ -47,7 +47,8 @@ class Pictures:
         weather = live.weather() if live and run.state == runs.RUNNING else _row_weather(run)
         token = self._tokens.for_run(run.id, run.owner)
         place = self._queue_position(run)
-        files = self._drawn_files(run)
+        stored = self.stored_files(run)
+        files = self._drawn_files(run, stored)
         is_expired = bool(files) and all(file["gone"] for file in files)
         address = f"{self._path(run)}/runs/{token}"
         return {
@@ -63,7 +64,7 @@ class Pictures:
             "message": None if is_expired else self._message(run),
             "reference": run.reference,
             "files": files,
-            "zip": self._zip(run),
+            "zip": self._zip(run, stored),
             "callback": run.callback if run.state == runs.READY and not is_expired else None,
             "url": address,
             "cancel_url": f"{address}/cancel",
@@ -104,8 +105,7 @@ class Pictures:
     def _message(self, run: Run) -> str | None:
         return run.message if run.state in runs.ENDED else None
 
-    def _drawn_files(self, run: Run) -> list[dict[str, Any]]:
-        stored = self.stored_files(run)
+    def _drawn_files(self, run: Run, stored: Mapping[str | None, Stored]) -> list[dict[str, Any]]:
         return [
             self._drawn_file(run, index, item, stored.get(item.get("file")))
             for index, item in enumerate(run.files)
@@ -137,11 +137,8 @@ class Pictures:
         """Return what a visitor saves all files as."""
         return clean_name(run.archive or self._words.of(run.language)["archive_name"])
 
-    def _zip(self, run: Run) -> dict[str, Any] | None:
-        if run.state != runs.READY or len(run.files) < 2:
-            return None
-        stored = self.stored_files(run)
-        if len(stored) < len(run.files):
+    def _zip(self, run: Run, stored: Mapping[str | None, Stored]) -> dict[str, Any] | None:
+        if run.state != runs.READY or len(run.files) < 2 or len(stored) < len(run.files):
             return None
         return {
             "name": self.archive_name(run),

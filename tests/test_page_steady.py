@@ -417,7 +417,7 @@ TOPS = """
 
 
 @pytest.mark.parametrize("width", [1024, 320])
-@pytest.mark.parametrize("framework", ["none", "bootstrap4", "bootstrap5"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_no_sentence_moves_the_bar(page: Page, site: Site, framework: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(address_of_states(site, framework=framework))

@@ -408,10 +408,11 @@ export function draw(element, panel) {
 /** Put into words what sentences say of a run's files. */
 export function wordsOf({snapshot, panel}) {
   const isMirrored = panel?.matches(":dir(rtl)");
+  const namesOf = (files) => files.map(({name}) => isolated(name, isMirrored));
   const files = snapshot?.files ?? [];
-  const [names, cut] = [files, files.filter((file) => file.cut)].map((some) => some.map(({name}) => isolated(name, isMirrored)));
+  const names = namesOf(files);
   return {
-    cut_text: cut.join(", "),
+    cut_text: namesOf(files.filter(({cut}) => cut)).join(", "),
     files_text: names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", "),
     zip_text: isolated(snapshot?.zip?.size_text, isMirrored),
     reference: isolated(snapshot?.reference, isMirrored),
