@@ -18,7 +18,7 @@ from .parts import Parts
 from .pictures import Snapshot
 
 JUST_ENDED = 60.0
-"""Seconds for which a page that is loaded anew still finds a run that ended meanwhile."""
+"""Seconds for which a page that is loaded anew saves what is ready, and does not only offer it."""
 
 
 class Html:
@@ -107,11 +107,15 @@ class Html:
     def _snapshot(self, uid: str | None) -> Snapshot | None:
         if uid is None:
             return None
-        owners = visitors.owners()
-        run = self._parts.runs.latest_of(owners, uid, ended_within=JUST_ENDED)
-        if run is None or (run.state == "ready" and _is_fetched(run)):
+        runs, owners = self._parts.runs, visitors.owners()
+        run = runs.latest_of(owners, uid, ended_within=self._parts.settings.retention)
+        if run is None or (not run.is_live and _is_fetched(run)):
             return None
-        return self._parts.pictures.of(run)
+        picture = self._parts.pictures.of(run)
+        if run.is_live or runs.latest_of(owners, uid, ended_within=JUST_ENDED):
+            return picture
+        # Whoever comes back after hours is not surprised by a download.
+        return picture | {"offered": True} if picture["state"] == run.state else None
 
     def _socket_path(self) -> str:
         path = self._parts.socketio.server_options.get("path") or "socket.io"

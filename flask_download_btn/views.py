@@ -240,7 +240,8 @@ def _own_referrer() -> str | None:
 
 def _wants_json() -> bool:
     accepted = request.accept_mimetypes
-    return accepted["application/json"] > accepted["text/html"]
+    # A browser that leaves a page can name no more than the type of what it sends.
+    return request.is_json or accepted["application/json"] > accepted["text/html"]
 
 
 def _fresh(response: Response) -> Response:

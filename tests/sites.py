@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 from processes import wait_until
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
 
 from flask_download_btn import DownloadBtnManager, DownloadBtnMixin, FunctionMixin
 from flask_download_btn.testing import EndedRun, click
@@ -27,6 +28,21 @@ QUICK = {
     "SECRET_KEY": "a secret that nobody guesses",
 }
 JSON = {"Accept": "application/json"}
+
+
+class Gate:
+    """Knows which requests of an app are not answered yet, but for its WebSockets."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.waiting: list[object] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if "HTTP_UPGRADE" in environ:
+            return self.app(environ, start_response)
+        self.waiting.append(environ)
+        answer = self.app(environ, start_response)
+        return ClosingIterator(answer, lambda: self.waiting.remove(environ))
 
 
 class Site:
@@ -112,6 +128,14 @@ class Site:
     def runs(self) -> list[Any]:
         return list(self.parts.runs.recent(1000))
 
+    def age_runs(self, seconds: float) -> None:
+        """Have all runs made, and ended, so much earlier."""
+        table = self.db.metadata.tables["download_btn_run"]
+        earlier = {name: table.c[name] - seconds for name in ("made_at", "ended_at")}
+        with self.app.app_context():
+            self.db.session.execute(table.update().values(earlier))
+            self.db.session.commit()
+
     def stored_bytes(self) -> list[Path]:
         """Return whatever lies in the storage's folder, whole or not."""
         return [path for path in self.parts.storage.root.rglob("*") if path.is_file()]
@@ -119,13 +143,16 @@ class Site:
     @contextmanager
     def served(self) -> Iterator[str]:
         """Serve the app over HTTP and WebSocket from threads of this process; give its URL."""
-        server = make_server("127.0.0.1", 0, self.app, threaded=True)
+        gate = Gate(self.app)
+        server = make_server("127.0.0.1", 0, gate, threaded=True)
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.port}"
         finally:
+            # A browser complains of an answer that never comes.
+            wait_until(lambda: not gate.waiting, "A request has no answer")
             server.shutdown()
             server.server_close()
             thread.join()

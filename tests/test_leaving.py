@@ -116,3 +116,66 @@ def test_a_button_may_stop_its_run_when_the_page_is_closed(page: Page, site: sit
         click_and_leave(page, site, url, "stops")
 
         wait_until(lambda: [run.state for run in site.runs()] == ["cancelled"], "It goes on")
+
+
+def come_back_after_an_hour(page: Page, site: sites.Site, gate: threading.Event, url: str) -> None:
+    click_and_leave(page, site, url, "goes_on")
+    gate.set()
+    wait_until(lambda: [run.state for run in site.runs()] == ["ready"], "It did not go on")
+    site.age_runs(3600)
+    page.goto(f"{url}/a-page-with/goes_on")
+    page.locator("download-btn[data-state=ready]").wait_for()
+
+
+def test_what_was_ready_long_before_is_offered_and_saved_by_the_visitor_alone(
+    page: Page, site: sites.Site, gate: threading.Event
+):
+    with site.served() as url:
+        downloads: list[object] = []
+        page.on("download", lambda download: downloads.append(download))
+        asked: list[str] = []
+        come_back_after_an_hour(page, site, gate, url)
+        page.on("request", lambda request: asked.append(request.url))
+        page.locator(".download-btn-text", has_text="Ready: done.txt").wait_for()
+        page.wait_for_timeout(2500)
+        assert not downloads
+        assert not asked
+
+        with page.expect_download():
+            page.get_by_role("link", name="done.txt").click()
+        page.locator("download-btn[data-state=done]").wait_for()
+        page.reload()
+        page.locator("download-btn[data-state=idle]").wait_for()
+        assert len(downloads) == 1
+
+
+def test_what_was_offered_and_is_moved_within_its_page_is_still_only_offered(
+    page: Page, site: sites.Site, gate: threading.Event
+):
+    with site.served() as url:
+        downloads: list[object] = []
+        page.on("download", lambda download: downloads.append(download))
+        come_back_after_an_hour(page, site, gate, url)
+        page.evaluate("document.body.prepend(document.querySelector('download-btn'))")
+        page.wait_for_timeout(2500)
+
+        assert page.locator("download-btn").get_attribute("data-state") == "ready"
+        assert not downloads
+
+
+def test_files_whose_time_is_over_are_not_offered(
+    page: Page, site: sites.Site, gate: threading.Event
+):
+    with site.served() as url:
+        click_and_leave(page, site, url, "goes_on")
+        gate.set()
+        wait_until(lambda: [run.state for run in site.runs()] == ["ready"], "It did not go on")
+        site.age_runs(3600)
+        for path in site.stored_bytes():
+            path.unlink()
+        site.parts.files.forget(site.runs()[0].files[0]["file"])
+        tab = page.context.new_page()
+        tab.goto(f"{url}/a-page-with/goes_on")
+
+        tab.locator("download-btn[data-state=idle]").wait_for()
+        assert not tab.locator("download-btn[data-snapshot]").count()

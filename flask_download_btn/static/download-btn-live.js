@@ -118,6 +118,7 @@ function linkOf({dataset}) {
 class Follower {
   isStopped = false;
   #asks = new AbortController();
+  #request = null;
   #timer = 0;
   #heardAt = performance.now();
   #misses = 0;
@@ -125,6 +126,7 @@ class Follower {
   #isPolling = false;
   #wasLive = false;
   #isFinishing = false;
+  #isTaken = false;
   #pressedAt = Infinity;
   #cutAt = Infinity;
   #hasLooked = false;
@@ -136,7 +138,8 @@ class Follower {
   #elsewhere = new Set();
 
   constructor(element, {ask, fill, resumed}) {
-    Object.assign(this, {element, ask, fill, resumed, run: element.snapshot.run, link: linkOf(element)});
+    const {run, offered} = element.snapshot;
+    Object.assign(this, {element, ask, fill, resumed, run, isOffer: offered, link: linkOf(element)});
   }
 
   begin() {
@@ -156,7 +159,8 @@ class Follower {
   /* Where a button says so, its run ends with the page that began it; any other goes on, and is found again. */
   #leave() {
     const {dataset, snapshot} = this.element;
-    if (dataset.leave === "cancel" && begun.has(this.run) && LIVE.includes(snapshot?.state)) navigator.sendBeacon(snapshot.cancel_url);
+    const ends = dataset.leave === "cancel" && begun.has(this.run) && LIVE.includes(snapshot?.state);
+    if (ends) navigator.sendBeacon(snapshot.cancel_url, new Blob([], {type: "application/json"}));
   }
 
   stop() {
@@ -165,6 +169,7 @@ class Follower {
     if (!this.element.isConnected) setTimeout(() => isShown(this.run) || this.#leave());
     clearInterval(this.#timer);
     this.#asks.abort();
+    this.#request?.abort();
     this.link.leave(this);
   }
 
@@ -175,7 +180,7 @@ class Follower {
     this.#misses = 0;
     const {element} = this;
     if (element.state === "reconnecting") element.show(element.snapshot.state);
-    element.accept(picture);
+    element.accept(this.isOffer ? {...picture, offered: true} : picture);
   }
 
   /** Act on the picture that the element now shows. */
@@ -228,6 +233,8 @@ class Follower {
   /** Note that the visitor took a file whose server does not tell us. */
   note(file) {
     if (this.isElsewhere(file)) this.#opened.add(file.url);
+    this.#isTaken = true;
+    this.#polls = 0;
     if (!this.isStopped) this.#settle();
   }
 
@@ -236,7 +243,8 @@ class Follower {
     const {element} = this;
     // Who comes back to a page must not be sent on by it once more.
     if (this.resumed && element.snapshot.files.every(({downloaded}) => downloaded)) return this.stop() ?? element.show("done");
-    if (!element.emit("ready", true)) return element.show("ready", "offered");
+    this.isOffer ||= !element.emit("ready", true);
+    if (this.isOffer) return element.show("ready", "offered");
     // The tab that was clicked goes first; one that found the run saves what that tab did not.
     if (this.resumed) await pause(document.hidden ? 3000 : 1200);
     const isMine = !this.resumed || (await isFirst(this.run));
@@ -248,8 +256,9 @@ class Follower {
 
   #settle() {
     const {element} = this;
-    if (this.#pressedAt === Infinity) return;
     const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
+    if (this.isOffer && !pending.length) return this.#end();
+    if (this.#pressedAt === Infinity) return;
     const now = performance.now();
     const isLate = now - this.#pressedAt > HELD_AFTER;
     this.#cutAt = pending.some((file) => this.stateOf(file) === "cut") ? Math.min(this.#cutAt, now) : Infinity;
@@ -330,6 +339,8 @@ class Follower {
 
   get #patience() {
     if (this.link.tells(this) && !this.#misses && this.#heardAt) return SILENCE;
+    // What is offered changes only when the visitor takes it.
+    if (this.isOffer && !this.#isTaken) return Infinity;
     if (this.#isFinishing) return Math.min(150 * 2 ** this.#polls, 10000);
     return Math.min(1000 * 1.2 ** this.#misses, 5000);
   }
@@ -337,7 +348,7 @@ class Follower {
   async #poll() {
     this.#isPolling = true;
     this.#polls += this.#isFinishing;
-    const request = new AbortController();
+    const request = (this.#request = new AbortController());
     const timer = setTimeout(() => request.abort(), SILENCE);
     const answer = await this.ask(this.element.snapshot.url, {cache: "no-store", signal: request.signal});
     clearTimeout(timer);
