@@ -127,6 +127,8 @@ class Follower {
   #wasLive = false;
   #isFinishing = false;
   #isTaken = false;
+  #isKept = null;
+  #place = "";
   #pressedAt = Infinity;
   #cutAt = Infinity;
   #hasLooked = false;
@@ -144,6 +146,7 @@ class Follower {
 
   begin() {
     const {signal} = this.#asks;
+    this.#place = this.element.place;
     this.#timer = setInterval(() => this.#check(), 200);
     // A lid that opens, a network that returns: look at once.
     for (const [target, name] of [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]]) {
@@ -189,9 +192,32 @@ class Follower {
     const {state} = this.element.snapshot;
     if (this.#wasLive && document.hidden) notify(this.element, this.run);
     this.#wasLive = LIVE.includes(state);
+    this.#remember();
     if (OVER.includes(state)) this.stop();
     else if (state === "ready" && this.#isFinishing) this.#settle();
     else if (state === "ready") this.#finish();
+  }
+
+  /* For a page out of the browser's cache, and for one whose button is another at each view. */
+  #remember() {
+    const {snapshot, id} = this.element;
+    const isKept = LIVE.includes(snapshot.state);
+    if (this.#isKept === isKept) return;
+    this.#isKept = isKept;
+    try {
+      if (isKept) sessionStorage.setItem(this.#place, JSON.stringify({...snapshot, seq: -1, of: id}));
+      else sessionStorage.removeItem(this.#place);
+    } catch {
+      // Without storage, only the server knows of the run.
+    }
+  }
+
+  /* What the page remembers is of somebody who was here before, or long ago. */
+  #forget() {
+    sessionStorage.removeItem(this.#place);
+    this.stop();
+    this.element.snapshot = null;
+    this.element.show("idle");
   }
 
   /** Save all files, or those that nobody has begun to fetch; look first at those that may be gone. */
@@ -356,8 +382,9 @@ class Follower {
     if (this.isStopped) return;
     this.#heardAt = performance.now();
     if (answer?.status === 200 && answer.picture) this.hear(answer.picture);
-    else if ([401, 403, 404, 410].includes(answer?.status)) this.element.fail("gone");
-    else this.#miss();
+    else if (![401, 403, 404, 410].includes(answer?.status)) this.#miss();
+    else if (this.element.snapshot.seq < 0) this.#forget();
+    else this.element.fail("gone");
   }
 
   #miss() {

@@ -59,7 +59,6 @@ class DownloadBtn extends HTMLElement {
   #said = "";
   #saidAt = 0;
   #later = 0;
-  #kept = null;
 
   get button() {
     return this.querySelector("[name=download_btn_token]");
@@ -71,6 +70,11 @@ class DownloadBtn extends HTMLElement {
 
   get form() {
     return this.dataset.form ? this.button.form : this.closest("form");
+  }
+
+  /** Where the page keeps what it starts here. */
+  get place() {
+    return "download-btn " + [...document.querySelectorAll(this.localName)].indexOf(this) + document.URL;
   }
 
   /** Whether a click would change nothing. */
@@ -163,7 +167,6 @@ class DownloadBtn extends HTMLElement {
       }
     }
     this.snapshot = picture;
-    this.#remember(picture);
     const isNews = picture.state !== before?.state || picture.run !== before.run;
     const isStopping = this.flags.has("cancelling") && LIVE.includes(picture.state);
     if (isNews) this.show(picture.state, isStopping && "cancelling");
@@ -220,22 +223,12 @@ class DownloadBtn extends HTMLElement {
     if (!dataset.form && form?.querySelector(OTHER_SUBMIT)) button.setAttribute("form", "");
   }
 
-  /* A page out of the browser's cache does not know of the run that it started. */
-  #remember({state, run, url}) {
-    const isLive = run && LIVE.includes(state);
-    if (this.#kept === (isLive && run)) return;
-    this.#kept = isLive && run;
-    try {
-      if (isLive) sessionStorage.setItem("download-btn " + this.id, JSON.stringify({...this.snapshot, url, seq: -1}));
-      else sessionStorage.removeItem("download-btn " + this.id);
-    } catch {
-      // Without storage, only the server knows of the run.
-    }
-  }
-
+  /* What a page out of the browser's cache, or a new button in an old one's place, cannot tell. */
   #recall() {
     try {
-      return JSON.parse(this.dataset.snapshot ?? sessionStorage.getItem("download-btn " + this.id));
+      const known = JSON.parse(this.dataset.snapshot ?? sessionStorage.getItem(this.place));
+      const isNew = document.readyState !== "complete" && performance.navigation.type && !document.getElementById(known.of);
+      return !known.of || known.of === this.id || isNew ? known : sessionStorage.removeItem(this.place);
     } catch {
       return null;
     }

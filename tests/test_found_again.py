@@ -1,0 +1,199 @@
+"""Test what a page finds that is loaded again: the live run of its button, or what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sites
+from flask import render_template_string, request
+from playwright.sync_api import Page
+from processes import wait_until
+
+from flask_download_btn import File
+
+OPEN = threading.Event()
+
+
+def wait_for_the_gate(btn):
+    while not OPEN.wait(0.02):
+        yield
+    yield File(b"done", "done.txt")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[sites.Site]:
+    OPEN.clear()
+    with sites.site(tmp_path) as site:
+
+        @site.manager.button("kept")
+        def kept(btn):
+            yield from wait_for_the_gate(btn)
+
+        @site.app.get("/new-rows")
+        def new_rows() -> str:
+            uids = [site.button(wait_for_the_gate) for _ in range(int(request.args.get("rows", 1)))]
+            buttons = [site.parts.buttons.find(uid) for uid in uids]
+            page = "<title>Rows</title>{% for btn in buttons %}{{ btn }}{% endfor %}"
+            return render_template_string(page, buttons=buttons)
+
+        yield site
+        OPEN.set()
+
+
+@pytest.fixture
+def url(site: sites.Site, page: Page) -> Iterator[str]:
+    page.expected_errors.append("404")  # type: ignore[attr-defined]  # it has no icon
+    with site.served() as url:
+        yield url
+
+
+@pytest.fixture
+def downloads(page: Page) -> list[str]:
+    names: list[str] = []
+    page.on("download", lambda download: names.append(download.suggested_filename))
+    return names
+
+
+def click(page: Page, number: int = 0) -> None:
+    page.locator("download-btn button[name]").nth(number).click()
+    wait_for(page, "running", number)
+
+
+def wait_for(page: Page, state: str, number: int = 0) -> None:
+    page.locator("download-btn").nth(number).and_(page.locator(f"[data-state={state}]")).wait_for()
+
+
+def states(page: Page) -> list[str]:
+    return page.locator("download-btn").evaluate_all("all => all.map(({state}) => state)")
+
+
+def end(site: sites.Site) -> None:
+    OPEN.set()
+    wait_until(lambda: [run.state for run in site.runs()] == ["ready"], "It did not go on")
+
+
+# -- a view that makes a new button each time ----------------------------------------------------
+
+
+def test_a_new_button_in_an_old_one_s_place_goes_on_with_its_run(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    page.goto(f"{url}/new-rows?rows=3")
+    click(page, 1)
+    for _ in range(2):
+        page.reload()
+        wait_for(page, "running", 1)
+    assert states(page) == ["idle", "running", "idle"]
+
+    OPEN.set()
+    wait_for(page, "done", 1)
+    assert downloads == ["done.txt"]
+    page.reload()
+    assert states(page) == ["idle", "idle", "idle"]
+
+
+def test_going_back_to_a_new_button_finds_the_run(page: Page, site: sites.Site, url: str):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    page.goto(f"{url}/new-rows?rows=2")
+    assert states(page) == ["idle", "idle"]
+    page.go_back()
+
+    wait_for(page, "running")
+
+
+def test_who_opens_the_page_anew_finds_a_new_button(page: Page, site: sites.Site, url: str):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    page.goto("about:blank")
+    page.goto(f"{url}/new-rows")
+    assert states(page) == ["idle"]
+    page.reload()
+
+    assert states(page) == ["idle"]
+
+
+def test_a_button_that_is_swapped_in_takes_no_other_s_run(page: Page, site: sites.Site, url: str):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    page.reload()
+    wait_for(page, "running")
+    page.evaluate(
+        """async () => {
+          const html = await (await fetch(location)).text();
+          const fresh = new DOMParser().parseFromString(html, "text/html");
+          document.body.replaceWith(document.adoptNode(fresh.body));
+        }"""
+    )
+
+    wait_for(page, "idle")
+
+
+def test_who_comes_after_another_visitor_is_told_nothing_of_the_run(
+    page: Page, site: sites.Site, url: str
+):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    page.context.clear_cookies()
+    page.reload()
+    wait_for(page, "idle")
+    page.wait_for_function("sessionStorage.length === 0")
+
+
+# -- what was ready long before ------------------------------------------------------------------
+
+
+def come_back_after_an_hour(page: Page, site: sites.Site, url: str) -> None:
+    page.goto(f"{url}/a-page-with/kept")
+    click(page)
+    page.goto("about:blank")
+    end(site)
+    site.age_runs(3600)
+    page.goto(f"{url}/a-page-with/kept")
+    wait_for(page, "ready")
+
+
+def test_what_was_ready_long_before_is_offered_and_saved_by_the_visitor_alone(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    asked: list[str] = []
+    come_back_after_an_hour(page, site, url)
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator(".download-btn-text", has_text="Ready: done.txt").wait_for()
+    page.wait_for_timeout(2500)
+    assert not downloads
+    assert not asked
+
+    page.get_by_role("link", name="done.txt").click()
+    wait_for(page, "done")
+    page.reload()
+    wait_for(page, "idle")
+    assert downloads == ["done.txt"]
+
+
+def test_what_was_offered_and_is_moved_within_its_page_is_still_only_offered(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    come_back_after_an_hour(page, site, url)
+    page.evaluate("document.body.prepend(document.querySelector('download-btn'))")
+    page.wait_for_timeout(2500)
+
+    assert states(page) == ["ready"]
+    assert not downloads
+
+
+def test_files_whose_time_is_over_are_not_offered(page: Page, site: sites.Site, url: str):
+    page.goto(f"{url}/a-page-with/kept")
+    click(page)
+    page.goto("about:blank")
+    end(site)
+    site.age_runs(3600)
+    site.parts.files.forget(site.runs()[0].files[0]["file"])
+    tab = page.context.new_page()
+    tab.goto(f"{url}/a-page-with/kept")
+
+    wait_for(tab, "idle")
+    assert not tab.locator("download-btn[data-snapshot]").count()
