@@ -30,6 +30,7 @@ app.config.update(
     DOWNLOAD_BTN_REAP=0.5,
     DOWNLOAD_BTN_MAX_RUNNING=int(os.environ.get("MAX_RUNNING", "100")),
     DOWNLOAD_BTN_RETENTION=float(os.environ.get("RETENTION", "3600")),
+    DOWNLOAD_BTN_WAIT=float(os.environ.get("WAIT", "0.1")),
 )
 db = SQLAlchemy(app)
 manager = DownloadBtnManager(app, db=db)

@@ -89,7 +89,10 @@ def test_s1_one_click_saves_exactly_the_file_and_the_button_is_usable_again(
     assert len(downloads) == 2
 
 
-def test_a_run_that_ends_at_once_opens_no_socket(page: Page, site: Site, tmp_path: Path) -> None:
+def test_a_run_that_ends_while_its_click_waits_opens_no_socket(
+    page: Page, own_site: Callable[..., Site], tmp_path: Path
+) -> None:
+    site = own_site(WAIT="10")
     sockets: list[Any] = []
     page.on("websocket", lambda socket: sockets.append(socket))
     page.goto(site.address("at_once"))

@@ -225,6 +225,7 @@ class Follower {
     const {element} = this;
     const files = filesToSave(element.snapshot).filter((file) => again || !this.resumed || !file.started);
     const mustLook = again || this.resumed;
+    this.isOffer = false;
     this.#refused.clear();
     this.#hasLooked = false;
     // What needs no look is on its way before it is said to be.
