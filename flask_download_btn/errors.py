@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .texts import TEXTS
+from .texts import TEXTS, Size, size_text
 
 
 class DownloadBtnError(Exception):
@@ -48,12 +48,16 @@ class OwnSentence(DownloadError):
     """Raised with a sentence from the table of texts: visitors read it in their language."""
 
     def __init__(self, key: str, **values: object) -> None:
-        super().__init__(TEXTS[key].format(**values))
         self.key = key
         self._values = values
+        super().__init__(self.in_words(TEXTS))
 
     def in_words(self, words: Mapping[str, str]) -> str:
-        return words[self.key].format(**self._values)
+        values = {
+            name: size_text(value, words) if isinstance(value, Size) else value
+            for name, value in self._values.items()
+        }
+        return words[self.key].format(**values)
 
 
 class LimitReached(OwnSentence):

@@ -45,8 +45,9 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from .database import Database
 from .errors import LimitReached, OutputRefused, StorageFailure
-from .outputs import File, size_text
+from .outputs import File
 from .protocols import PART, Entry, Sink, Storage
+from .texts import Size
 
 CHUNK = 1 << 20
 GATHER = 1 << 16
@@ -79,11 +80,6 @@ class Stored:
     started_at: float | None = None
     downloaded_at: float | None = None
     expires_at: float | None = None
-
-    @property
-    def size_text(self) -> str:
-        """The size for people: `3.4 MB`."""
-        return size_text(self.size)
 
 
 @dataclass
@@ -586,7 +582,7 @@ class _Limits:
             files = self._runs[run_id]
             files[key] += size
             if self._max_bytes and files.total() > self._max_bytes:
-                raise LimitReached("too_large_files", limit=size_text(self._max_bytes))
+                raise LimitReached("too_large_files", limit=Size(self._max_bytes))
 
     def _close(self, run_id: str, key: str) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import RunCancelled, RunLost
-from .progress import INTERVAL, Meter, Pace, as_percent, progress_text, said
+from .progress import INTERVAL, Meter, Pace, as_percent, said
 from .runs import SEQ_OF_ATTEMPT, Run
 
 
@@ -70,7 +70,6 @@ class Live:
                 "stage": stage,
                 "stage_no": stage_no,
                 "percent": percent,
-                "text": progress_text(stage, percent),
                 "eta": eta,
                 "seq": self._seq,
             }

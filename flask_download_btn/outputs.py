@@ -195,17 +195,3 @@ def _shortened(name: str) -> str:
     room = LONGEST_NAME - len((dot + extension).encode())
     stem = stem.encode()[:room].decode("utf-8", "ignore")
     return stem.rstrip(". ") + dot + extension
-
-
-def size_text(size: int) -> str:
-    """Say a size for people: `812 B`, `3.4 MB`, `120 MB`."""
-    if size < 1000:
-        return f"{size} B"
-    number = float(size)
-    for unit in ("kB", "MB", "GB", "TB"):
-        number /= 1000
-        if number < 9.95:
-            return f"{number:.1f} {unit}"
-        if number < 999.5:
-            return f"{number:.0f} {unit}"
-    return f"{number:.0f} TB"

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from . import runs
 from .files import Files, Stored
 from .lives import Lives
-from .outputs import clean_name, size_text
-from .progress import progress_text
+from .outputs import clean_name
 from .runs import Run, Runs
+from .texts import progress_text, size_text, time_left_text
 from .tokens import Tokens
 from .words import Words
 
@@ -46,9 +46,10 @@ class Pictures:
         live = self._lives.get(run.id)
         weather = live.weather() if live and run.state == runs.RUNNING else _row_weather(run)
         token = self._tokens.for_run(run.id, run.owner)
+        words = self._words.of(run.language)
         place = self._queue_position(run)
         stored = self.stored_files(run)
-        files = self._drawn_files(run, stored)
+        files = self._drawn_files(run, stored, words)
         is_expired = bool(files) and all(file["gone"] for file in files)
         address = f"{self._path(run)}/runs/{token}"
         return {
@@ -57,14 +58,14 @@ class Pictures:
             "stage": weather["stage"],
             "stage_no": weather["stage_no"],
             "percent": weather["percent"],
-            "text": weather["text"],
+            "text": progress_text(weather["stage"], weather["percent"], words),
             "eta": weather["eta"],
-            "eta_text": _time_left(weather["eta"], self._words.of(run.language)),
+            "eta_text": None if weather["eta"] is None else time_left_text(weather["eta"], words),
             "queue_position": place,
             "message": None if is_expired else self._message(run),
             "reference": run.reference,
             "files": files,
-            "zip": self._zip(run, stored),
+            "zip": self._zip(run, stored, words),
             "callback": run.callback if run.state == runs.READY and not is_expired else None,
             "url": address,
             "cancel_url": f"{address}/cancel",
@@ -105,9 +106,11 @@ class Pictures:
     def _message(self, run: Run) -> str | None:
         return run.message if run.state in runs.ENDED else None
 
-    def _drawn_files(self, run: Run, stored: Mapping[str | None, Stored]) -> list[dict[str, Any]]:
+    def _drawn_files(
+        self, run: Run, stored: Mapping[str | None, Stored], words: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
         return [
-            self._drawn_file(run, index, item, stored.get(item.get("file")))
+            self._drawn_file(run, index, item, stored.get(item.get("file")), words)
             for index, item in enumerate(run.files)
         ]
 
@@ -117,12 +120,17 @@ class Pictures:
         return {stored.id: stored for stored in self._files.find_many(ids)} if ids else {}
 
     def _drawn_file(
-        self, run: Run, index: int, item: dict[str, Any], stored: Stored | None
+        self,
+        run: Run,
+        index: int,
+        item: dict[str, Any],
+        stored: Stored | None,
+        words: Mapping[str, str],
     ) -> dict[str, Any]:
         return {
             "name": item["name"],
             "size": stored.size if stored else None,
-            "size_text": stored.size_text if stored else None,
+            "size_text": size_text(stored.size, words) if stored else None,
             "type": stored.mimetype if stored else None,
             "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, index, run.owner)}",
             "started": str(index) in run.fetched,
@@ -137,13 +145,15 @@ class Pictures:
         """Return what a visitor saves all files as."""
         return clean_name(run.archive or self._words.of(run.language)["archive_name"])
 
-    def _zip(self, run: Run, stored: Mapping[str | None, Stored]) -> dict[str, Any] | None:
+    def _zip(
+        self, run: Run, stored: Mapping[str | None, Stored], words: Mapping[str, str]
+    ) -> dict[str, Any] | None:
         if run.state != runs.READY or len(run.files) < 2 or len(stored) < len(run.files):
             return None
         return {
             "name": self.archive_name(run),
             "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, runs.ALL, run.owner)}",
-            "size_text": size_text(sum(file.size for file in stored.values())),
+            "size_text": size_text(sum(file.size for file in stored.values()), words),
             "only": run.archive is not None,
         }
 
@@ -157,17 +167,6 @@ def _row_weather(run: Run) -> dict[str, Any]:
         "stage": run.stage,
         "stage_no": run.stage_no,
         "percent": run.percent,
-        "text": progress_text(run.stage, run.percent),
         "eta": None,
         "seq": run.seq,
     }
-
-
-def _time_left(eta: float | None, words: Mapping[str, str]) -> str | None:
-    if eta is None:
-        return None
-    if eta < 50:
-        return words["eta_seconds"]
-    if eta < 90 * 60:
-        return words["eta_minutes"].format(minutes=max(1, round(eta / 60)))
-    return words["eta_hours"].format(hours=round(eta / 3600))

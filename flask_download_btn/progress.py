@@ -26,10 +26,6 @@ class Progress(NamedTuple):
     stage: str = ""
     percent: float | None = None
 
-    @property
-    def text(self) -> str:
-        return progress_text(self.stage, as_percent(self.percent))
-
 
 # What `Progress(…)` calls in its turn: in an inner loop the detour is half of the price.
 _new_progress: Callable[[type[Progress], tuple[str, Any]], Progress] = tuple.__new__
@@ -59,18 +55,6 @@ def said(words: str, most: int = 500) -> str:
     if len(words) <= most and words.isascii() and "\0" not in words:
         return words
     return words.encode("utf-8", "replace").decode().replace("\0", "")[:most]
-
-
-def whole_percent(percent: float) -> int:
-    """Round down: 99.9 is not done."""
-    return int(percent)
-
-
-def progress_text(stage: str, percent: float | None) -> str:
-    """Say `Stage: 42%`, the stage alone, or the percent alone."""
-    if percent is None:
-        return stage
-    return f"{stage}: {whole_percent(percent)}%" if stage else f"{whole_percent(percent)}%"
 
 
 class Pace:

@@ -63,6 +63,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "not_stored": "The file could not be stored. Please try again later.",
         "not_read": "The file cannot be read now. Please try again in a minute.",
         "archive_name": "files.zip",
+        "stage_percent": "{stage}: {percent}%",
+        "percent": "{percent}%",
+        "size": "{number} {unit}",
+        "size_units": "B kB MB GB TB",
+        "decimal_point": ".",
         "eta_seconds": "less than a minute left",
         "eta_minutes": "about {minutes} min left",
         "eta_hours": "about {hours} h left",
@@ -112,8 +117,50 @@ def with_overrides(overrides: Mapping[str, str] | None = None) -> dict[str, str]
                 f"The text {key!r} has no {{{strange.pop()}}}. It can use:"
                 f" {', '.join(sorted(_placeholders(TEXTS[key]))) or 'nothing'}."
             )
+        _refuse_stray_braces(key, text)
         words[key] = text
     return words
+
+
+def _refuse_stray_braces(key: str, text: str) -> None:
+    try:
+        text.format(**dict.fromkeys(_placeholders(TEXTS[key]), ""))
+    except (IndexError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"The text {key!r} has a brace that belongs to no {{placeholder}}: {text!r}."
+        ) from error
+
+
+class Size(int):
+    """A number of bytes, which a sentence says as people do."""
+
+
+def progress_text(stage: str, percent: float | None, words: Mapping[str, str] = TEXTS) -> str:
+    """Say `Stage: 42%`, the stage alone, or the percent alone; 99.9 is not done."""
+    if percent is None:
+        return stage
+    words_of = words["stage_percent" if stage else "percent"]
+    return words_of.format(stage=stage, percent=int(percent))
+
+
+def time_left_text(eta: float, words: Mapping[str, str] = TEXTS) -> str:
+    """Say roughly how many seconds are left."""
+    if eta < 50:
+        return words["eta_seconds"]
+    if eta < 90 * 60:
+        return words["eta_minutes"].format(minutes=max(1, round(eta / 60)))
+    return words["eta_hours"].format(hours=round(eta / 3600))
+
+
+def size_text(size: int, words: Mapping[str, str] = TEXTS) -> str:
+    """Say a size for people: `812 B`, `3.4 MB`, `120 MB`."""
+    units = words["size_units"].split() or [""]
+    number, power = float(size), 0
+    while number >= 999.5 and power < len(units) - 1:
+        number, power = number / 1000, power + 1
+    digits = 1 if power and number < 9.95 else 0
+    said = f"{number:.{digits}f}".replace(".", words["decimal_point"])
+    return words["size"].format(number=said, unit=units[power])
 
 
 def _placeholders(text: str) -> set[str]:

@@ -35,6 +35,7 @@ from flask_download_btn import (
     run_ready,
     run_started,
 )
+from flask_download_btn.texts import progress_text
 
 SORRY = "Something went wrong. Please try again."
 
@@ -119,7 +120,8 @@ def contents(ended: Any) -> dict[str, bytes]:
 def shown(btn: Any) -> Any:
     """Note what a page is shown now."""
     live = current_app.extensions["download_btn_manager"].lives.get(btn.run.id)
-    SEEN.append(live.weather())
+    weather = live.weather()
+    SEEN.append({**weather, "text": progress_text(weather["stage"], weather["percent"])})
 
 
 def wait_at(gate: str) -> None:
@@ -981,7 +983,7 @@ def test_promise_17_a_full_disk_is_said_so_and_the_next_run_works(
     ("limit", "sentence"),
     [
         ({"DOWNLOAD_BTN_MAX_FILES": 1}, "Un clic peut créer 1 fichiers, pas davantage."),
-        ({"DOWNLOAD_BTN_MAX_BYTES": 4}, "Un clic peut créer des fichiers de 4 B au total"),
+        ({"DOWNLOAD_BTN_MAX_BYTES": 4}, "Un clic peut créer des fichiers de 4\u00a0o au total"),
     ],
 )
 def test_a_limit_is_said_in_the_visitors_language(

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from flask_download_btn.errors import OutputRefused
-from flask_download_btn.outputs import LONGEST_NAME, File, clean_name, guess_mimetype, size_text
+from flask_download_btn.outputs import LONGEST_NAME, File, clean_name, guess_mimetype
+from flask_download_btn.texts import size_text
 
 PREDICTABLE = {
     "report.csv": "report.csv",

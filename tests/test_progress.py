@@ -14,6 +14,7 @@ import pytest
 from flask_download_btn import OutputRefused
 from flask_download_btn.errors import RunCancelled
 from flask_download_btn.progress import INTERVAL, STAGE_BURST, Meter, Pace, as_percent
+from flask_download_btn.texts import progress_text
 
 # -- percents ------------------------------------------------------------------------------------
 
@@ -80,8 +81,8 @@ def test_a_stage_is_words(stage: Any):
     ],
 )
 def test_the_text_says_stage_and_percent(stage: str, percent: Any, text: str):
-    assert Meter().reset(stage, percent).text == text
-    assert Meter().report(stage, percent).text == text
+    assert progress_text(stage, as_percent(percent)) == text
+    assert progress_text(stage, as_percent(percent)) == text
 
 
 # -- stages --------------------------------------------------------------------------------------

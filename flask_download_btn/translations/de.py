@@ -63,6 +63,11 @@ TEXTS = {
         "Die Datei ist gerade nicht lesbar. Bitte versuchen Sie es in einer Minute erneut."
     ),
     "archive_name": "dateien.zip",
+    "stage_percent": "{stage}: {percent}\u00a0%",
+    "percent": "{percent}\u00a0%",
+    "size": "{number}\u00a0{unit}",
+    "size_units": "B kB MB GB TB",
+    "decimal_point": ",",
     "eta_seconds": "noch weniger als eine Minute",
     "eta_minutes": "noch etwa {minutes} Min.",
     "eta_hours": "noch etwa {hours} Std.",
