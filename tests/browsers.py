@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
 
@@ -61,7 +62,14 @@ class FirefoxTab:
         self._page.locator(selector).first.click()
 
     def evaluate(self, expression: str) -> Any:
-        return self._page.evaluate(expression)
+        try:
+            return self._page.evaluate(expression)
+        except PlaywrightError as error:
+            if "context was destroyed" not in str(error):
+                raise
+            # That page has gone: ask the one that comes.
+            self._page.wait_for_load_state()
+            return self._page.evaluate(expression)
 
     def saved(self) -> dict[str, bytes]:
         # Events come only while Playwright is asked something.

@@ -121,6 +121,12 @@ def half(btn, gate, percent=42.7):
     yield File(b"half", "half.csv")
 
 
+def anew(btn, gate):
+    yield btn.reset("Waiting", 10)
+    wait_at(btn, gate, "Waiting", 10)
+    yield File(b"anew", f"{gate}.csv")
+
+
 @manager.button(text="Make two", archive=None)
 def two(btn):
     yield File(b"first", "first.csv")
@@ -366,6 +372,15 @@ def order_page():
     """Show a WTForms form."""
     form_id = request.args.get("form_id")
     return page(extra=render_template_string(ORDER, form=OrderForm(), form_id=form_id))
+
+
+@app.get("/new-row")
+def new_row():
+    """Make a button at each view, as the documented way does: `/new-row?gate=gate`."""
+    btn = manager.DownloadBtn(btn_text="Make it anew")
+    btn.create_file_functions = [Function(anew, gate=request.args["gate"])]
+    db.session.commit()
+    return page(buttons=[btn])
 
 
 def manager_html():

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*remote_server_addr:Deprecation
 STATE = "document.querySelector('download-btn').dataset.state"
 TEXT = "document.querySelector('.download-btn-progress').innerText"
 LOADED = "Boolean(customElements.get('download-btn'))"
+IS_BACK = f"location.pathname === '/new-row' && !('old' in document.body.dataset) && {LOADED}"
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,25 @@ def test_a_page_that_is_loaded_again_gets_the_file(
     wait_for(tab, "done")
     wait_until(lambda: len(tab.saved()) == before + 1, "the file is not saved")
     assert tab.saved()["half.csv"] == b"half"
+
+
+@pytest.mark.parametrize("way", ["location.reload()", "history.back()"])
+def test_a_button_that_its_view_makes_anew_goes_on_with_the_run(
+    opened: Callable[[str], Tab], site: Site, gate: str, way: str
+) -> None:
+    tab = opened(site.address(path="/new-row", gate=gate))
+    tab.click(BUTTON)
+    wait_for(tab, "running")
+    if "back" in way:
+        opened(site.address("one"))
+    else:
+        tab.evaluate("(document.body.dataset.old = '')")
+    tab.evaluate(f"void {way}")
+    wait_until(lambda: tab.evaluate(IS_BACK), "the page is not loaded")
+    wait_for(tab, "running")
+    site.open_gate(gate)
+    wait_for(tab, "done")
+    wait_for_files(tab, {f"{gate}.csv": b"anew"})
 
 
 @pytest.mark.parametrize("may_save", [False, True])
