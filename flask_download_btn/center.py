@@ -85,6 +85,7 @@ class _Follower:
         self.progress_attrs = {"class": ["progress"]}
         self.progress_bar_attrs = {"class": ["progress-bar"]}
         self.progress_text_attrs: dict[str, Any] = {}
+        self.is_new = False
 
     def get_id(self, suffix: str = "btn") -> str:
         return f"download-center-{self._run_id[:12]}-{suffix}"

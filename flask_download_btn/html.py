@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,6 +90,7 @@ class Html:
             start_url=url_for("download_btn.start"),
             token=token,
             form_id=btn.form_id,
+            is_new=btn.is_new,
             socket_url=NAMESPACE,
             socket_path=self._socket_path(),
             style_url=address("download-btn.css"),
@@ -107,15 +109,17 @@ class Html:
     def _snapshot(self, uid: str | None) -> Snapshot | None:
         if uid is None:
             return None
-        runs, owners = self._parts.runs, visitors.owners()
-        run = runs.latest_of(owners, uid, ended_within=self._parts.settings.retention)
+        retention = self._parts.settings.retention
+        run, is_late = self._parts.runs.latest_of(
+            visitors.owners(), uid, ended_within=retention, late_after=JUST_ENDED
+        )
         if run is None or (not run.is_live and _is_fetched(run)):
             return None
         picture = self._parts.pictures.of(run)
-        if run.is_live or runs.latest_of(owners, uid, ended_within=JUST_ENDED):
+        if not is_late:
             return picture
         # Whoever comes back after hours is not surprised by a download.
-        return picture | {"offered": True} if picture["state"] == run.state else None
+        return picture | {"offered": True} if any(map(_is_there, picture["files"])) else None
 
     def _socket_path(self) -> str:
         path = self._parts.socketio.server_options.get("path") or "socket.io"
@@ -125,6 +129,10 @@ class Html:
 def _is_fetched(run: Any) -> bool:
     # One that leaves now is the other page's; one that was cut off is offered again.
     return all(str(i) in run.fetched and not run.is_cut(i) for i in range(len(run.files)))
+
+
+def _is_there(file: Mapping[str, Any]) -> bool:
+    return not file["gone"] and (file["cut"] or not file["started"])
 
 
 def _number(btn: Any, part: str) -> None:

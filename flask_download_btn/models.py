@@ -161,6 +161,8 @@ class DownloadBtnMixin:
     _job: ClassVar[Job] = NO_JOB
     copy_number: ClassVar[int] = 1
     """Which of the buttons of this name and arguments it is in its page."""
+    is_new: ClassVar[bool] = False
+    """Whether it was made in this request, so that no page has shown it before."""
     _defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "btn_text": "Download",
@@ -184,6 +186,7 @@ class DownloadBtnMixin:
             **attributes,
         }
         super().__init__(**values)
+        self.__dict__["is_new"] = not self.name_key
         if add:
             self.__fsa__.session.add(self)  # type: ignore[attr-defined]
 

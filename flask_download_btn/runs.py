@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     func,
     literal,
     or_,
@@ -462,17 +463,26 @@ class Runs:
         run = self.find(run_id)
         return bool(run and run.is_live)
 
-    def latest_of(self, owners: Sequence[str], btn_uid: str, *, ended_within: float) -> Run | None:
-        """Return a visitor's latest run of a button, if it is live or has just ended well."""
-        table = self._table
-        recent = and_(table.c.state == READY, table.c.ended_at > self._database.now - ended_within)
-        return self._one(
-            and_(
-                table.c.owner.in_(owners),
-                table.c.btn_uid == btn_uid,
-                or_(table.c.state.in_(LIVE), recent),
-            )
+    def latest_of(
+        self, owners: Sequence[str], btn_uid: str, *, ended_within: float, late_after: float
+    ) -> tuple[Run | None, bool]:
+        """Return a visitor's latest run of a button, and whether it ended well long ago.
+
+        One that is live comes first, then one that has just ended.
+        """
+        table, now = self._table, self._database.now
+        is_live = table.c.state.in_(LIVE)
+        rank = case((is_live, 0), (table.c.ended_at > now - late_after, 1), else_=2)
+        is_recent = table.c.ended_at > now - max(ended_within, late_after)
+        is_shown = and_(table.c.state == READY, is_recent if ended_within else true())
+        query = (
+            select(*self._columns, rank)
+            .where(table.c.owner.in_(owners), table.c.btn_uid == btn_uid, or_(is_live, is_shown))
+            .order_by(rank, table.c.made_at.desc())
+            .limit(1)
         )
+        row = self._database.read(lambda connection: connection.execute(query).first())
+        return (Run(*row[:-1]), row[-1] == 2) if row else (None, False)
 
     def of(self, owners: Sequence[str], *, ended_within: float, limit: int) -> list[Run]:
         """Return a visitor's runs, newest first: the live ones, and those that ended lately."""

@@ -102,6 +102,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+NUMBERS = {"percent", "minutes", "hours"}
+"""Placeholders that are always numbers."""
+
 
 def with_overrides(overrides: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the table with an app's own words; a wrong key or placeholder is a ValueError."""
@@ -124,8 +127,8 @@ def with_overrides(overrides: Mapping[str, str] | None = None) -> dict[str, str]
 
 def _refuse_stray_braces(key: str, text: str) -> None:
     try:
-        text.format(**dict.fromkeys(_placeholders(TEXTS[key]), ""))
-    except (IndexError, KeyError, ValueError) as error:
+        text.format(**{name: 1 if name in NUMBERS else "" for name in _placeholders(TEXTS[key])})
+    except (AttributeError, IndexError, KeyError, ValueError) as error:
         raise ValueError(
             f"The text {key!r} has a brace that belongs to no {{placeholder}}: {text!r}."
         ) from error

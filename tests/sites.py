@@ -41,7 +41,11 @@ class Gate:
         if "HTTP_UPGRADE" in environ:
             return self.app(environ, start_response)
         self.waiting.append(environ)
-        answer = self.app(environ, start_response)
+        try:
+            answer = self.app(environ, start_response)
+        except Exception:
+            self.waiting.remove(environ)
+            raise
         return ClosingIterator(answer, lambda: self.waiting.remove(environ))
 
 

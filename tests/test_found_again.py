@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sites
-from flask import render_template_string, request
+from flask import Response, render_template_string, request
 from playwright.sync_api import Page
 from processes import wait_until
 
 from flask_download_btn import File
 
 OPEN = threading.Event()
+SHOWN: list[int] = []
+
+INSERT = """
+  async () => {
+    const html = await (await fetch("/new-rows")).text();
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    const parts = fresh.querySelectorAll("download-btn, .download-btn-progress");
+    document.body.prepend(...[...parts].map((part) => document.adoptNode(part)));
+  }
+"""
 
 
 def wait_for_the_gate(btn):
+    yield btn.report("A secret of Ann", 10)
     while not OPEN.wait(0.02):
         yield
     yield File(b"done", "done.txt")
@@ -32,13 +47,38 @@ def site(tmp_path: Path) -> Iterator[sites.Site]:
         def kept(btn):
             yield from wait_for_the_gate(btn)
 
+        @site.manager.button("about")
+        def about(btn, which):
+            yield from wait_for_the_gate(btn)
+
+        @site.manager.button("two")
+        def two(btn):
+            yield from wait_for_the_gate(btn)
+            yield File(b"more", "more.txt")
+
         @site.app.get("/new-rows")
         def new_rows() -> str:
-            uids = [site.button(wait_for_the_gate) for _ in range(int(request.args.get("rows", 1)))]
-            buttons = [site.parts.buttons.find(uid) for uid in uids]
+            buttons = []
+            for _ in range(int(request.args.get("rows", 1))):
+                buttons.append(site.DownloadBtn())
+                buttons[-1].create_file_functions = [site.Function(wait_for_the_gate)]
+            site.db.session.commit()
             page = "<title>Rows</title>{% for btn in buttons %}{{ btn }}{% endfor %}"
             return render_template_string(page, buttons=buttons)
 
+        @site.app.get("/next")
+        def next_one() -> str:
+            shown = len(SHOWN)
+            SHOWN.append(shown)
+            page = "<title>Next</title>{{ download_center() }}{{ download_btn('about', which=n) }}"
+            return render_template_string(page, n=shown)
+
+        @site.app.after_request
+        def unstored(response: Response) -> Response:
+            response.headers.setdefault("Cache-Control", "no-store")
+            return response
+
+        SHOWN.clear()
         yield site
         OPEN.set()
 
@@ -137,22 +177,91 @@ def test_who_comes_after_another_visitor_is_told_nothing_of_the_run(
 ):
     page.goto(f"{url}/new-rows")
     click(page)
+    page.locator(".download-btn-text", has_text="A secret of Ann").wait_for()
     page.context.clear_cookies()
+    page.add_init_script(
+        """window.shown = [];
+        document.addEventListener("download-btn-change", () => {
+          shown.push(document.querySelector(".download-btn-progress").innerText);
+        });"""
+    )
     page.reload()
-    wait_for(page, "idle")
     page.wait_for_function("sessionStorage.length === 0")
+    wait_for(page, "idle")
+
+    assert "secret" not in " ".join(page.evaluate("shown"))
+
+
+def test_a_button_with_a_name_takes_no_other_s_run(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    page.goto(f"{url}/next")
+    click(page)
+    page.goto(f"{url}/new-rows")
+    page.go_back()
+    page.locator("download-center").get_by_text("A secret of Ann").wait_for()
+    assert states(page)[-1] == "idle"
+
+    OPEN.set()
+    page.locator("download-center").get_by_role("link", name="done.txt").wait_for()
+    assert states(page)[-1] == "idle"
+    assert downloads == []
+
+
+def test_a_button_that_is_put_before_takes_no_memory_away(page: Page, site: sites.Site, url: str):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    page.evaluate(INSERT)
+    wait_for(page, "running", 1)
+    assert states(page) == ["idle", "running"]
+    page.reload()
+
+    wait_for(page, "running")
+
+
+def test_a_part_of_the_page_that_was_gone_to_makes_no_difference(
+    page: Page, site: sites.Site, url: str
+):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    page.evaluate("location.hash = 'part'")
+    page.reload()
+
+    wait_for(page, "running")
+
+
+def test_who_comes_back_after_hours_to_a_new_button_is_offered_the_files(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    page.goto(f"{url}/a-page-with/kept")
+    end(site)
+    page.evaluate(
+        """() => {
+          const [key] = Object.keys(sessionStorage);
+          const known = JSON.parse(sessionStorage.getItem(key));
+          sessionStorage.setItem(key, JSON.stringify({...known, at: known.at - 7200000}));
+        }"""
+    )
+    page.go_back()
+    page.get_by_role("link", name="done.txt").wait_for()
+
+    page.wait_for_timeout(2500)
+    assert states(page) == ["ready"]
+    assert downloads == []
 
 
 # -- what was ready long before ------------------------------------------------------------------
 
 
-def come_back_after_an_hour(page: Page, site: sites.Site, url: str) -> None:
-    page.goto(f"{url}/a-page-with/kept")
+def come_back_after_an_hour(page: Page, site: sites.Site, url: str, name: str = "kept") -> None:
+    page.goto(f"{url}/a-page-with/{name}")
     click(page)
     page.goto("about:blank")
     end(site)
     site.age_runs(3600)
-    page.goto(f"{url}/a-page-with/kept")
+    page.goto(f"{url}/a-page-with/{name}")
     wait_for(page, "ready")
 
 
@@ -197,3 +306,84 @@ def test_files_whose_time_is_over_are_not_offered(page: Page, site: sites.Site, 
 
     wait_for(tab, "idle")
     assert not tab.locator("download-btn[data-snapshot]").count()
+
+
+def test_all_files_of_an_offer_may_be_taken_at_once(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    come_back_after_an_hour(page, site, url, "two")
+    page.locator("[data-btn-zip]").click()
+
+    wait_for(page, "done")
+    assert downloads == ["files.zip"]
+
+
+def test_a_listener_that_handles_the_files_itself_keeps_its_links(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    page.goto(f"{url}/a-page-with/kept")
+    page.evaluate(
+        """document.addEventListener("download-btn-ready", (event) => {
+          event.preventDefault();
+          fetch(event.detail.files[0].url);
+        })"""
+    )
+    click(page)
+    OPEN.set()
+    wait_for(page, "ready")
+    wait_until(lambda: site.runs()[0].is_downloaded(0), "It was not fetched")
+    page.wait_for_timeout(1000)
+
+    assert states(page) == ["ready"]
+    assert page.get_by_role("link", name="done.txt").is_visible()
+
+
+def test_a_listener_may_save_the_files_at_once(
+    page: Page, site: sites.Site, url: str, downloads: list[str]
+):
+    page.goto(f"{url}/a-page-with/kept")
+    page.evaluate(
+        """document.addEventListener("download-btn-ready", (event) => {
+          event.preventDefault();
+          event.target.save();
+        })"""
+    )
+    click(page)
+    OPEN.set()
+
+    wait_for(page, "done")
+    assert downloads == ["done.txt"]
+
+
+def test_a_page_is_told_of_an_offer(page: Page, site: sites.Site, url: str):
+    page.add_init_script(
+        """window.told = [];
+        document.addEventListener("download-btn-ready", ({detail}) => told.push(detail.offered));"""
+    )
+    come_back_after_an_hour(page, site, url)
+    page.wait_for_function("told.length")
+
+    assert page.evaluate("told") == [True]
+
+
+def test_what_just_ended_comes_before_what_was_ready_long_ago(site: sites.Site):
+    ann = sites.Visitor(site)
+    token = ann.token("kept")
+    first = ann.start(token).get_json()
+    end(site)
+    site.age_runs(3600)
+    assert offered(ann, site) is True
+    OPEN.clear()
+    second = ann.start(token).get_json()
+    assert offered(ann, site) is None
+    OPEN.set()
+    ann.ended(second)
+
+    assert offered(ann, site) is None
+    assert first["run"] != second["run"]
+
+
+def offered(visitor: sites.Visitor, site: sites.Site) -> Any:
+    found = re.search(r"data-snapshot='([^']*)'", visitor.page("kept"))
+    assert found
+    return json.loads(unescape(found[1])).get("offered")

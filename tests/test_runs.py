@@ -536,15 +536,36 @@ def test_a_run_knows_its_place_in_the_queue(runs: Runs):
 def test_a_visitor_finds_a_live_run_again_and_one_that_just_ended_well(book: Book, runs: Runs):
     run = claimed(runs)
 
-    def latest(owner: str = "session:ann", ended_within: float = 60) -> Run | None:
-        return runs.latest_of(["user:1", owner], "button", ended_within=ended_within)
+    def latest(owner: str = "session:ann", ended_within: float = 60) -> tuple[Run | None, bool]:
+        return runs.latest_of(["user:1", owner], "button", ended_within=ended_within, late_after=30)
 
-    assert latest() == run
-    assert latest("session:bob") is None
+    assert latest() == (run, False)
+    assert latest("session:bob") == (None, False)
     end(book, runs, run)
-    assert latest() is not None
-    book.change(ended_at=book.table.c.ended_at - 100)
-    assert latest() is None
+    found, is_late = latest()
+    assert found
+    assert not is_late
+    book.change(ended_at=book.table.c.ended_at - 40)
+    found, is_late = latest()
+    assert found
+    assert is_late
+    assert latest(ended_within=0)[1]
+    book.change(ended_at=book.table.c.ended_at - 60)
+    assert latest() == (None, False)
+    assert latest(ended_within=0)[0]
+
+
+def test_a_live_run_is_found_before_a_newer_one_that_has_ended(book: Book, runs: Runs):
+    live, _ = runs.make(a_click(sameness="slow"))
+    quick, _ = runs.make(a_click(sameness="quick"))
+    runs.claim([live.id])
+    (claim,) = runs.claim([quick.id])
+    end(book, runs, claim)
+
+    found, is_late = runs.latest_of([live.owner], live.btn_uid, ended_within=3600, late_after=60)
+    assert found
+    assert found.id == live.id
+    assert not is_late
 
 
 def test_each_fetch_is_news_once(runs: Runs):

@@ -5,6 +5,7 @@ const HELD_AFTER = 4000;
 const HOLD = 5000;
 const CUT_AFTER = 2000; // A browser may go on by itself.
 const SILENCE = 4000;
+const JUST_ENDED = 60000;
 const PASSING = [429, 502, 503, 504];
 const LIVE = ["queued", "running"];
 const OVER = ["failed", "cancelled", "expired"];
@@ -154,6 +155,7 @@ class Follower {
     }
     if (!this.resumed) begun.add(this.run);
     window.addEventListener("pagehide", () => this.#leave(), {signal});
+    this.element.panel?.addEventListener("click", ({target}) => target.closest("a") && this.#take(), {signal});
     if (this.resumed) this.#heardAt = 0;
     if (this.element.snapshot.state !== "ready") this.link.join(this);
     this.look();
@@ -162,6 +164,7 @@ class Follower {
   /* Where a button says so, its run ends with the page that began it; any other goes on, and is found again. */
   #leave() {
     const {dataset, snapshot} = this.element;
+    if (this.#isKept) this.#remember(true);
     const ends = dataset.leave === "cancel" && begun.has(this.run) && LIVE.includes(snapshot?.state);
     if (ends) navigator.sendBeacon(snapshot.cancel_url, new Blob([], {type: "application/json"}));
   }
@@ -182,7 +185,10 @@ class Follower {
     this.#heardAt = performance.now();
     this.#misses = 0;
     const {element} = this;
-    if (element.state === "reconnecting") element.show(element.snapshot.state);
+    const {state, seq, at} = element.snapshot;
+    // The page was away for long: who comes back shall not have files thrown at them.
+    if (seq < 0 && picture.state === "ready" && Date.now() - at > JUST_ENDED) this.isOffer = true;
+    if (element.state === "reconnecting") element.show(state);
     element.accept(this.isOffer ? {...picture, offered: true} : picture);
   }
 
@@ -199,13 +205,15 @@ class Follower {
   }
 
   /* For a page out of the browser's cache, and for one whose button is another at each view. */
-  #remember() {
-    const {snapshot, id} = this.element;
-    const isKept = LIVE.includes(snapshot.state);
-    if (this.#isKept === isKept) return;
+  #remember(again = false) {
+    const {id, snapshot: {run, state, url, cancel_url}} = this.element;
+    const isKept = LIVE.includes(state);
+    if (this.#isKept === isKept && !again) return;
     this.#isKept = isKept;
     try {
-      if (isKept) sessionStorage.setItem(this.#place, JSON.stringify({...snapshot, seq: -1, of: id}));
+      // No words: somebody else may sit here when the page comes back.
+      const known = {run, state, url, cancel_url, files: [], seq: -1, of: id, at: Date.now()};
+      if (isKept) sessionStorage.setItem(this.#place, JSON.stringify(known));
       else sessionStorage.removeItem(this.#place);
     } catch {
       // Without storage, only the server knows of the run.
@@ -226,6 +234,7 @@ class Follower {
     const files = filesToSave(element.snapshot).filter((file) => again || !this.resumed || !file.started);
     const mustLook = again || this.resumed;
     this.isOffer = false;
+    element.snapshot = {...element.snapshot, offered: false};
     this.#refused.clear();
     this.#hasLooked = false;
     // What needs no look is on its way before it is said to be.
@@ -260,9 +269,13 @@ class Follower {
   /** Note that the visitor took a file whose server does not tell us. */
   note(file) {
     if (this.isElsewhere(file)) this.#opened.add(file.url);
+    if (!this.isStopped) this.#settle();
+  }
+
+  /* What is offered is asked about only after the visitor took something. */
+  #take() {
     this.#isTaken = true;
     this.#polls = 0;
-    if (!this.isStopped) this.#settle();
   }
 
   async #finish() {
@@ -270,8 +283,11 @@ class Follower {
     const {element} = this;
     // Who comes back to a page must not be sent on by it once more.
     if (this.resumed && element.snapshot.files.every(({downloaded}) => downloaded)) return this.stop() ?? element.show("done");
-    this.isOffer ||= !element.emit("ready", true);
-    if (this.isOffer) return element.show("ready", "offered");
+    const isOffer = this.isOffer;
+    // A listener that saves at once takes this back.
+    this.isOffer = true;
+    if (!element.emit("ready", true) || isOffer) return this.isOffer && element.show("ready", "offered");
+    this.isOffer = false;
     // The tab that was clicked goes first; one that found the run saves what that tab did not.
     if (this.resumed) await pause(document.hidden ? 3000 : 1200);
     const isMine = !this.resumed || (await isFirst(this.run));
@@ -284,7 +300,7 @@ class Follower {
   #settle() {
     const {element} = this;
     const pending = element.snapshot.files.filter((file) => this.stateOf(file) !== "downloaded");
-    if (this.isOffer && !pending.length) return this.#end();
+    if (this.isOffer && this.#isTaken && !pending.length) return this.#end();
     if (this.#pressedAt === Infinity) return;
     const now = performance.now();
     const isLate = now - this.#pressedAt > HELD_AFTER;
@@ -366,7 +382,6 @@ class Follower {
 
   get #patience() {
     if (this.link.tells(this) && !this.#misses && this.#heardAt) return SILENCE;
-    // What is offered changes only when the visitor takes it.
     if (this.isOffer && !this.#isTaken) return Infinity;
     if (this.#isFinishing) return Math.min(150 * 2 ** this.#polls, 10000);
     return Math.min(1000 * 1.2 ** this.#misses, 5000);

@@ -72,12 +72,13 @@ class DownloadBtn extends HTMLElement {
     return this.dataset.form ? this.button.form : this.closest("form");
   }
 
-  /** Where the page keeps what it starts here. */
+  /** Where to keep in mind what is started here. */
   get place() {
-    return "download-btn " + [...document.querySelectorAll(this.localName)].indexOf(this) + document.URL;
+    const index = [...document.querySelectorAll("[data-new]")].indexOf(this);
+    return "download-btn " + (index < 0 ? this.id : index + location.pathname + location.search);
   }
 
-  /** Whether a click would change nothing. */
+  /** Whether a click changes nothing. */
   get isLive() {
     return LIVE.includes(this.state) && !this.flags.has("lost");
   }
@@ -223,12 +224,14 @@ class DownloadBtn extends HTMLElement {
     if (!dataset.form && form?.querySelector(OTHER_SUBMIT)) button.setAttribute("form", "");
   }
 
-  /* What a page out of the browser's cache, or a new button in an old one's place, cannot tell. */
+  /* Pages out of the browser's cache, and new buttons, know of no run. */
   #recall() {
     try {
       const known = JSON.parse(this.dataset.snapshot ?? sessionStorage.getItem(this.place));
-      const isNew = document.readyState !== "complete" && performance.navigation.type && !document.getElementById(known.of);
-      return !known.of || known.of === this.id || isNew ? known : sessionStorage.removeItem(this.place);
+      if (!known.of || known.of === this.id) return known;
+      if (document.getElementById(known.of)) return null;
+      if (document.readyState !== "complete" && performance.navigation.type) return known;
+      sessionStorage.removeItem(this.place);
     } catch {
       return null;
     }
@@ -272,7 +275,7 @@ class DownloadBtn extends HTMLElement {
     return tokens;
   }
 
-  /* Start, each quarter or stage, the end: who hears every percent hears nothing else. */
+  /* Start, quarters, stages, end: who hears every percent hears nothing else. */
   #announce({run, stage_no, percent}) {
     const {state, flags} = this;
     const mark = [state, ...flags, run, stage_no, Math.floor((percent ?? 0) / 25)].join();
