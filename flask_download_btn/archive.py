@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from .conditions import Span
-from .outflow import Piece, Slice, Source
+from .outflow import OpenFile, Piece, Slice, Source, length_of
 from .outputs import clean_name
 
 _LIMIT = 0xFFFFFFFF
@@ -52,6 +53,12 @@ def layout(
         offset += len(header) + member.size
     central = b"".join(directory)
     return [*pieces, central + _end(len(directory), len(central), offset)]
+
+
+def size_of(members: Sequence[Member]) -> int:
+    """Return how many bytes the archive of these files has."""
+    unread = [OpenFile(io.BytesIO())] * len(members)
+    return sum(map(length_of, layout(members, [0] * len(members), unread)))
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

@@ -127,6 +127,8 @@ class Clicks(Door):
             "root": request.root_url,
             "cache": btn.cache,
             "language": visitors.language(),
+            # Without scripts, a run is a page of its own, from which one wants to go back.
+            "page": None if visitors.read_json() else visitors.page(),
         }
         return Click(
             btn_uid=btn.uid,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from . import runs
+from .archive import size_of
 from .files import Files, Stored
 from .lives import Lives
 from .outputs import clean_name
@@ -150,10 +152,11 @@ class Pictures:
     ) -> dict[str, Any] | None:
         if run.state != runs.READY or len(run.files) < 2 or len(stored) < len(run.files):
             return None
+        entries = [replace(stored[item["file"]], name=item["name"]) for item in run.files]
         return {
             "name": self.archive_name(run),
             "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, runs.ALL, run.owner)}",
-            "size_text": size_text(sum(file.size for file in stored.values()), words),
+            "size_text": size_text(size_of(entries), words),
             "only": run.archive is not None,
         }
 

@@ -148,6 +148,11 @@ class Run:
         """The language of the visitor's page, if the app knows it."""
         return self._visit.get("language")
 
+    @property
+    def page(self) -> str | None:
+        """The page of the click, if a browser without scripts was sent away from it."""
+        return self._visit.get("page")
+
     def is_downloaded(self, index: int) -> bool:
         return self.fetched.get(str(index)) == DOWNLOADED
 

@@ -73,6 +73,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "eta_hours": "about {hours} h left",
         # Pages without scripts, and pages of errors.
         "back": "Back",
+        "continue": "Continue",
         "refreshing": "This page refreshes itself.",
         "title_queued": "Waiting",
         "title_running": "In progress",
@@ -93,6 +94,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "error_413": "What you sent is larger than this page accepts.",
         "error_416_title": "No such part",
         "error_416": "The file has no such part. Start the download again.",
+        "error_422_title": "Nothing was started",
         "error_429_title": "Too many at once",
         "error_429": "Wait until one of your downloads has ended, then try again.",
         "error_500_title": "Something went wrong",

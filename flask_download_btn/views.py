@@ -168,11 +168,11 @@ class Views(Door):
 
     def _answer(self, run: Run) -> Response:
         picture = self._parts.pictures.of(run)
-        if _wants_json():
+        if visitors.read_json():
             return _fresh(jsonify(picture))
         if request.method == "POST":
             return _fresh(redirect(picture["url"], 303))  # type: ignore[arg-type]
-        page = self._page("run", snapshot=picture, back_url=None)
+        page = self._page("run", snapshot=picture, back_url=run.page)
         if picture["state"] in runs.LIVE:
             # Rarer, the longer it takes: who reads or presses something is interrupted each time.
             age = max(0.0, time.time() - run.made_at)
@@ -183,7 +183,7 @@ class Views(Door):
         """Say why a door stays shut: a picture for a script, a page for a person."""
         message = refusal.message or self._words[refusal.key]
         picture = self._parts.pictures.of_no_run(message, refusal.reference, refusal.errors)
-        if _wants_json():
+        if visitors.read_json():
             response = jsonify(picture)
         else:
             title = self._words.get(f"error_{refusal.status}_title")
@@ -193,7 +193,7 @@ class Views(Door):
                 title=title or self._words["error_500_title"],
                 sentence=message,
                 errors=refusal.errors,
-                back_url=_own_referrer() if request.method == "POST" else None,
+                back_url=visitors.page() if request.method == "POST" else None,
             )
         response.status_code = refusal.status
         if refusal.retry_after:
@@ -231,17 +231,6 @@ class Views(Door):
             **values,
         )
         return Response(html, mimetype="text/html")
-
-
-def _own_referrer() -> str | None:
-    referrer = request.referrer or ""
-    return referrer if referrer.startswith(request.host_url) else None
-
-
-def _wants_json() -> bool:
-    accepted = request.accept_mimetypes
-    # A browser that leaves a page can name no more than the type of what it sends.
-    return request.is_json or accepted["application/json"] > accepted["text/html"]
 
 
 def _fresh(response: Response) -> Response:

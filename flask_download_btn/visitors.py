@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from typing import Any
 
-from flask import current_app, session
+from flask import current_app, request, session
 
 SESSION_KEY = "_download_btn"
 
@@ -63,6 +63,19 @@ def _short(name: str) -> str:
 def owner() -> str:
     """Return whose a run is that is started now."""
     return owners()[0]
+
+
+def read_json() -> bool:
+    """Tell whether a script asks, and not a person who reads a page."""
+    accepted = request.accept_mimetypes
+    # A browser that leaves a page can name no more than the type of what it sends.
+    return request.is_json or accepted["application/json"] > accepted["text/html"]
+
+
+def page() -> str | None:
+    """Return the address of this app's page on which the visitor was, if the browser says it."""
+    referrer = request.referrer or ""
+    return referrer if referrer.startswith(request.host_url) else None
 
 
 def language() -> str | None:

@@ -104,7 +104,7 @@ def test_several_files_are_listed_and_come_as_one_archive(page: Page, site: Site
     assert runs(page).get_by_role("link").all_inner_texts() == [
         "first.csv (5 B)",
         "second.csv (6 B)",
-        "Download all (11 B)",
+        "Download all (259 B)",
     ]
     with page.expect_download() as saving:
         runs(page).get_by_role("link", name="Download all").click()
@@ -214,6 +214,9 @@ def test_without_scripts_the_list_has_its_links(
     page.get_by_role("button", name="Go half way").click()
     page.goto(site.address(path="/center"))
     expect(page.get_by_role("link", name="In progress")).to_be_visible()
+    # No button of it can start anything, and nothing keeps room for what no script will draw.
+    expect(runs(page).get_by_role("button")).to_have_count(0)
+    expect(runs(page).locator(".download-btn-progress")).to_be_hidden()
     with page.expect_download() as saving:
         page.get_by_role("link", name="at once.txt").click()
     assert saved(saving.value, tmp_path) == ("at once.txt", b"at once")

@@ -23,7 +23,7 @@ FLOORS = (
     """,
     # 1: each the only writer of something, or the only one who knows it
     """
-    tokens references runs files chores buttons lives pictures models outflow archive work shelf
+    tokens references runs files chores buttons lives outflow archive pictures models work shelf
     storage/memory storage/local storage/object_store storage/__init__
     """,
     # 2: what happens to a run, how pictures and files leave, and all of it put together

@@ -238,7 +238,7 @@ def test_sizes_and_references_are_readable_from_right_to_left(look: Callable[...
         ("[data-shows=done] [data-btn-zip]", "6.8 MB"),
         ("[data-shows=saving] li small[data-btn-words]", "(3.4 MB)"),
         ("[data-shows=failed] .download-btn-note [data-btn-when=failed]", "4f1d0c"),
-        (".download-center a bdi", "11 B"),
+        (".download-center a bdi", "259 B"),
     ):
         ((low, _, first),) = page.evaluate(SPANS, [selector, [words]])
         assert first == low

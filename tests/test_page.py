@@ -129,6 +129,10 @@ def test_an_archive_is_saved_in_place_of_its_files(page: Page, site: Site, tmp_p
     name, content = click_and_save(page, tmp_path)
     wait_for(page, "done")
     assert (name, content[:2], len(downloads)) == ("orders.zip", b"PK", 1)
+    expect_words(page, "Saved orders.zip")
+    rows = page.locator("[data-btn-files] li").all_inner_texts()
+    assert len(rows) > 1
+    assert not [row for row in rows if "saved" in row]
 
 
 def test_s2_files_that_the_browser_held_back_are_listed_with_links(
@@ -708,6 +712,27 @@ def test_s36_cancel_stops_the_run_and_saves_nothing(page: Page, site: Site, gate
     site.open_gate(gate)
     page.wait_for_timeout(300)
     assert not downloads
+
+
+def test_a_double_click_on_cancel_starts_nothing(page: Page, site: Site, gate: str) -> None:
+    page.goto(site.address(f"half:{gate}"))
+    before = site.facts()["calls"].get("half", 0)
+    button(page).click()
+    wait_for(page, "running")
+    page.evaluate(
+        """() => document.addEventListener("download-btn-change", () => {
+          const again = document.querySelector("[data-btn-act=start]:not([hidden])");
+          if (again) again.dispatchEvent(new MouseEvent("click", {bubbles: true, detail: 2}));
+        })"""
+    )
+    page.get_by_role("button", name="Cancel").click()
+    wait_for(page, "cancelled")
+    page.wait_for_timeout(300)
+    wait_for(page, "cancelled")
+    assert site.facts()["calls"].get("half", 0) <= before + 1
+    page.get_by_role("button", name="Try again").click()
+    wait_for(page, "running")
+    site.open_gate(gate)
 
 
 def test_a_queued_run_says_its_place_and_can_be_cancelled(

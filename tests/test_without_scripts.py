@@ -65,6 +65,7 @@ def test_what_is_wrong_with_a_form_is_read_on_a_page_that_leads_back(
     plain.goto(address)
     plain.get_by_label("Year").fill("1999")
     button(plain).click()
+    expect(plain.get_by_role("heading", name="Nothing was started")).to_be_visible()
     expect(plain.get_by_text("Please look at the form again.")).to_be_visible()
     assert plain.get_by_role("listitem").all_inner_texts() == [
         "There were no orders in that year.",
@@ -87,7 +88,8 @@ def test_several_files_have_a_link_each_and_one_for_all(
     assert plain.get_by_role("link").all_inner_texts() == [
         "first.csv (5 B)",
         "second.csv (6 B)",
-        "Download all (11 B)",
+        "Download all (259 B)",
+        "Back",
     ]
     with plain.expect_download() as saving:
         plain.get_by_role("link", name="second.csv").click()
@@ -95,7 +97,9 @@ def test_several_files_have_a_link_each_and_one_for_all(
     with plain.expect_download() as saving:
         plain.get_by_role("link", name="Download all").click()
     name, content = saved(saving.value, tmp_path)
-    assert (name, content[:2]) == ("files.zip", b"PK")
+    assert (name, content[:2], len(content)) == ("files.zip", b"PK", 259)
+    plain.get_by_role("link", name="Back").click()
+    expect(plain.get_by_role("button", name="Make two")).to_be_visible()
 
 
 def test_a_failed_run_says_so_with_its_reference_and_refreshes_no_more(
@@ -114,6 +118,7 @@ def test_a_failed_run_says_so_with_its_reference_and_refreshes_no_more(
     assert reference
     assert reference[1] in site.server.log()
     assert "a secret of the server" not in plain.content()
+    expect(plain.get_by_role("link", name="Back")).to_be_visible()
     plain.wait_for_timeout(3000)
     assert not [url for url in asked if "/runs/" in url]
 

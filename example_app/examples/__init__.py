@@ -10,6 +10,7 @@ from . import (
     cancel,
     collect,
     documented_way,
+    downloads_centre,
     failure,
     file_contents,
     form,
@@ -28,7 +29,7 @@ CHAPTERS = {
     "Two ways": (short_way, documented_way),
     "Progress": (what_to_yield, library_callback, async_generator, cancel, many_at_once),
     "Files": (several_files, file_contents, big_file, cached_file),
-    "Visitors": (form, upload, callback, failure, collect),
+    "Visitors": (form, upload, callback, failure, collect, downloads_centre),
     "Looks": (attributes, own_templates, bootstrap),
 }
 CHAPTERS = {chapter: tuple(map(Example, modules)) for chapter, modules in CHAPTERS.items()}

@@ -463,12 +463,12 @@ export function draw(element, panel) {
 export function wordsOf({snapshot, panel}) {
   const isMirrored = panel?.matches(":dir(rtl)");
   const namesOf = (files) => files.map(({name}) => isolated(name, isMirrored));
-  const files = snapshot?.files ?? [];
-  const names = namesOf(files);
+  const {files = [], zip} = snapshot ?? {};
+  const names = namesOf(zip?.only ? [zip] : files);
   return {
     cut_text: namesOf(files.filter(({cut}) => cut)).join(", "),
     files_text: names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", "),
-    zip_text: isolated(snapshot?.zip?.size_text, isMirrored),
+    zip_text: isolated(zip?.size_text, isMirrored),
     reference: isolated(snapshot?.reference, isMirrored),
   };
 }
@@ -556,7 +556,7 @@ function setOrRemove(node, name, value) {
 
 function drawFiles(element, list, memory) {
   const {follower} = memory;
-  const {run = null, files = []} = element.snapshot ?? {};
+  const {run = null, files = [], zip} = element.snapshot ?? {};
   const template = list.querySelector("template");
   const key = run + " " + files.map(({url}) => url).join(" ");
   if (!template) return;
@@ -570,7 +570,10 @@ function drawFiles(element, list, memory) {
   files.forEach((file, index) => {
     const row = list.children[index + 1];
     const fields = {name: file.name, size_text: file.size_text, type: file.type};
-    follower.fill(row.querySelectorAll("[data-btn-when], [data-btn-words]"), [follower.stateOf(file)], fields, element.button);
+    const state = follower.stateOf(file);
+    // Within an archive it was not saved by itself.
+    const tokens = zip?.only && state !== "refused" ? [] : [state];
+    follower.fill(row.querySelectorAll("[data-btn-when], [data-btn-words]"), tokens, fields, element.button);
     const isAway = isHeld(element) || follower.isElsewhere(file);
     aim(row.querySelector("[data-btn-link]"), file, isAway);
   });

@@ -14,7 +14,7 @@ async function load() {
   return live;
 }
 
-/** Ask our server for a picture; `null` means that no answer came. */
+/** Ask our server for a picture; `null` if none came. */
 async function ask(url, options) {
   try {
     const answer = await fetch(url, {credentials: "same-origin", headers: {Accept: "application/json"}, ...options});
@@ -25,7 +25,7 @@ async function ask(url, options) {
   }
 }
 
-/** Show the nodes that these tokens name, with fields in their words: never as HTML. */
+/** Show the nodes that these tokens name, with fields in their words, never as HTML. */
 function fill(nodes, tokens, fields, refuge) {
   for (const node of nodes) {
     const {btnWhen, btnWords} = node.dataset;
@@ -41,7 +41,7 @@ function fill(nodes, tokens, fields, refuge) {
   }
 }
 
-/** Put fields into words; words that lack one say nothing at all. */
+/** Put fields into words; those that lack one say nothing. */
 function put(words, fields) {
   let lacks = false;
   const text = words.replace(/\{(\w+)\}/g, (_, name) => fields[name] ?? (lacks = true));
@@ -176,7 +176,7 @@ class DownloadBtn extends HTMLElement {
     this.#follower?.look();
   }
 
-  /** End in failure with one of the page's own sentences. */
+  /** Fail with one of the page's own sentences. */
   fail(word, fields = {}) {
     const message = put(this.querySelector("[data-btn-live]")?.dataset[word] ?? "", fields);
     const {run = null, seq = 0, files = []} = this.snapshot ?? {};
@@ -218,7 +218,7 @@ class DownloadBtn extends HTMLElement {
     this.#frame = 0;
   }
 
-  /* Enter in a field shall mean the form's own submit button, if it has one. */
+  /* Enter in a field means the form's own submit button, if it has one. */
   #adopt() {
     const {button, form, dataset} = this;
     if (!dataset.form && form?.querySelector(OTHER_SUBMIT)) button.setAttribute("form", "");
@@ -293,8 +293,9 @@ class DownloadBtn extends HTMLElement {
   }
 }
 
-function press({target}) {
-  const act = target.closest?.("[data-btn-act]");
+function press({target, detail}) {
+  // A double click is not Try again.
+  const act = detail > 1 ? null : target.closest?.("[data-btn-act]");
   const element = act && (document.getElementById(act.closest("[data-btn-for]")?.dataset.btnFor) ?? act.closest("download-btn"));
   element?.[act.dataset.btnAct]?.();
 }

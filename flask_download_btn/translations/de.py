@@ -72,6 +72,7 @@ TEXTS = {
     "eta_minutes": "noch etwa {minutes} Min.",
     "eta_hours": "noch etwa {hours} Std.",
     "back": "Zurück",
+    "continue": "Weiter",
     "refreshing": "Diese Seite aktualisiert sich selbst.",
     "title_queued": "Wartet",
     "title_running": "In Arbeit",
@@ -94,6 +95,7 @@ TEXTS = {
     "error_413": "Was Sie gesendet haben, ist größer, als diese Seite annimmt.",
     "error_416_title": "Diesen Teil gibt es nicht",
     "error_416": "Die Datei hat diesen Teil nicht. Starten Sie den Download neu.",
+    "error_422_title": "Es wurde nichts begonnen",
     "error_429_title": "Zu viele auf einmal",
     "error_429": (
         "Warten Sie, bis einer Ihrer Downloads beendet ist, und versuchen Sie es dann erneut."
