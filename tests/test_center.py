@@ -111,6 +111,18 @@ def test_several_files_are_listed_and_come_as_one_archive(page: Page, site: Site
     assert saving.value.suggested_filename == "files.zip"
 
 
+def test_what_was_saved_within_an_archive_is_not_said_to_be_saved_by_itself(
+    page: Page, site: Site
+) -> None:
+    page.goto(site.address("archived"))
+    with page.expect_download():
+        button(page).click()
+    wait_for(page, "done")
+    page.goto(site.address(path="/center"))
+    expect(runs(page).get_by_role("link", name="Download all")).to_be_visible()
+    assert "saved" not in runs(page).inner_text()
+
+
 def test_a_run_can_be_cancelled_with_the_keyboard_and_focus_stays_with_it(
     page: Page, site: Site, gate: str
 ) -> None:
