@@ -144,8 +144,8 @@ def progress_text(stage: str, percent: float | None, words: Mapping[str, str] = 
     """Say `Stage: 42%`, the stage alone, or the percent alone; 99.9 is not done."""
     if percent is None:
         return stage
-    words_of = words["stage_percent" if stage else "percent"]
-    return words_of.format(stage=stage, percent=int(percent))
+    key = "stage_percent" if stage else "percent"
+    return words[key].format(stage=stage, percent=int(percent))
 
 
 def time_left_text(eta: float, words: Mapping[str, str] = TEXTS) -> str:
