@@ -7,7 +7,8 @@ import re
 import struct
 import time
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from .conditions import Span
 from .outflow import OpenFile, Piece, Slice, Source, length_of
@@ -55,10 +56,24 @@ def layout(
     return [*pieces, central + _end(len(directory), len(central), offset)]
 
 
-def size_of(members: Sequence[Member]) -> int:
+def size_of(members: Iterable[Member]) -> int:
     """Return how many bytes the archive of these files has."""
-    unread = [OpenFile(io.BytesIO())] * len(members)
-    return sum(map(length_of, layout(members, [0] * len(members), unread)))
+    return _size_of(tuple(_Shape(member.name, member.size) for member in members))
+
+
+class _Shape(NamedTuple):
+    """All of a file that the archive's size depends on; when it was made is as long at any time."""
+
+    name: str
+    size: int
+    made_at: float = 0.0
+
+
+@lru_cache(maxsize=100)
+def _size_of(shapes: tuple[_Shape, ...]) -> int:
+    # A run is drawn again and again while its files leave.
+    unread = [OpenFile(io.BytesIO())] * len(shapes)
+    return sum(map(length_of, layout(shapes, [0] * len(shapes), unread)))
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

@@ -77,6 +77,7 @@ class _Follower:
     """What the templates of a button need to know of a run in the list."""
 
     btn_template = progress_template = form_id = None
+    is_new = False
 
     def __init__(self, run: Run) -> None:
         self._run_id = run.id
@@ -85,7 +86,6 @@ class _Follower:
         self.progress_attrs = {"class": ["progress"]}
         self.progress_bar_attrs = {"class": ["progress-bar"]}
         self.progress_text_attrs: dict[str, Any] = {}
-        self.is_new = False
 
     def get_id(self, suffix: str = "btn") -> str:
         return f"download-center-{self._run_id[:12]}-{suffix}"

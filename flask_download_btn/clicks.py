@@ -128,7 +128,7 @@ class Clicks(Door):
             "cache": btn.cache,
             "language": visitors.language(),
             # Without scripts, a run is a page of its own, from which one wants to go back.
-            "page": None if visitors.read_json() else visitors.page(),
+            "page": None if visitors.wants_json() else visitors.page(),
         }
         return Click(
             btn_uid=btn.uid,

@@ -68,17 +68,13 @@ class Fetches(Door):
         )
 
     def _fetch_all(self, run: Run) -> Response:
-        found = self._parts.pictures.stored_files(run)
-        entries = [
-            replace(found[item["file"]], name=item["name"])
-            for item in run.files
-            if item.get("file") in found
-        ]
+        pictures = self._parts.pictures
+        entries = pictures.named_files(run, pictures.stored_files(run))
         if not entries or len(entries) < len(run.files):
             raise Refusal(410, "error_410")
         return delivery.stream_zip(
             entries,
-            self._parts.pictures.archive_name(run),
+            pictures.archive_name(run),
             self._parts.storage,
             request,
             on_started=lambda: self._note_all_started(run, entries),

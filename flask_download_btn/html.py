@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +16,7 @@ from .columns import render_attrs
 from .errors import ConfigurationError
 from .parts import Parts
 from .pictures import Snapshot
+from .runs import Run
 
 JUST_ENDED = 60.0
 """Seconds for which a page that is loaded anew saves what is ready, and does not only offer it."""
@@ -113,26 +113,25 @@ class Html:
         run, is_late = self._parts.runs.latest_of(
             visitors.owners(), uid, ended_within=retention, late_after=JUST_ENDED
         )
-        if run is None or (not run.is_live and _is_fetched(run)):
+        wanted = _unfetched(run) if run else []
+        if run is None or not (run.is_live or wanted):
             return None
         picture = self._parts.pictures.of(run)
         if not is_late:
             return picture
+        if all(picture["files"][index]["gone"] for index in wanted):
+            return None
         # Whoever comes back after hours is not surprised by a download.
-        return picture | {"offered": True} if any(map(_is_there, picture["files"])) else None
+        return picture | {"offered": True}
 
     def _socket_path(self) -> str:
         path = self._parts.socketio.server_options.get("path") or "socket.io"
         return f"{request.script_root}/{path.strip('/')}"
 
 
-def _is_fetched(run: Any) -> bool:
+def _unfetched(run: Run) -> list[int]:
     # One that leaves now is the other page's; one that was cut off is offered again.
-    return all(str(i) in run.fetched and not run.is_cut(i) for i in range(len(run.files)))
-
-
-def _is_there(file: Mapping[str, Any]) -> bool:
-    return not file["gone"] and (file["cut"] or not file["started"])
+    return [i for i in range(len(run.files)) if str(i) not in run.fetched or run.is_cut(i)]
 
 
 def _number(btn: Any, part: str) -> None:

@@ -121,6 +121,14 @@ class Pictures:
         ids = [item["file"] for item in run.files if "file" in item]
         return {stored.id: stored for stored in self._files.find_many(ids)} if ids else {}
 
+    def named_files(self, run: Run, stored: Mapping[str | None, Stored]) -> list[Stored]:
+        """Return the run's files that are still there, by the names that its visitor reads."""
+        return [
+            replace(stored[item["file"]], name=item["name"])
+            for item in run.files
+            if item.get("file") in stored
+        ]
+
     def _drawn_file(
         self,
         run: Run,
@@ -152,11 +160,10 @@ class Pictures:
     ) -> dict[str, Any] | None:
         if run.state != runs.READY or len(run.files) < 2 or len(stored) < len(run.files):
             return None
-        entries = [replace(stored[item["file"]], name=item["name"]) for item in run.files]
         return {
             "name": self.archive_name(run),
             "url": f"{self._path(run)}/files/{self._tokens.for_file(run.id, runs.ALL, run.owner)}",
-            "size_text": size_text(size_of(entries), words),
+            "size_text": size_text(size_of(self.named_files(run, stored)), words),
             "only": run.archive is not None,
         }
 

@@ -168,7 +168,7 @@ class Views(Door):
 
     def _answer(self, run: Run) -> Response:
         picture = self._parts.pictures.of(run)
-        if visitors.read_json():
+        if visitors.wants_json():
             return _fresh(jsonify(picture))
         if request.method == "POST":
             return _fresh(redirect(picture["url"], 303))  # type: ignore[arg-type]
@@ -183,7 +183,7 @@ class Views(Door):
         """Say why a door stays shut: a picture for a script, a page for a person."""
         message = refusal.message or self._words[refusal.key]
         picture = self._parts.pictures.of_no_run(message, refusal.reference, refusal.errors)
-        if visitors.read_json():
+        if visitors.wants_json():
             response = jsonify(picture)
         else:
             title = self._words.get(f"error_{refusal.status}_title")

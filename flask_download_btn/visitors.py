@@ -1,4 +1,4 @@
-"""Know who is clicking: the session's key, or the logged-in user."""
+"""Know who is clicking: the session's key, or the logged-in user; where, and in which language."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def owner() -> str:
     return owners()[0]
 
 
-def read_json() -> bool:
+def wants_json() -> bool:
     """Tell whether a script asks, and not a person who reads a page."""
     accepted = request.accept_mimetypes
     # A browser that leaves a page can name no more than the type of what it sends.

@@ -30,23 +30,23 @@ QUICK = {
 JSON = {"Accept": "application/json"}
 
 
-class Gate:
+class Unanswered:
     """Knows which requests of an app are not answered yet, but for its WebSockets."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.waiting: list[object] = []
+        self.requests: list[object] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if "HTTP_UPGRADE" in environ:
             return self.app(environ, start_response)
-        self.waiting.append(environ)
+        self.requests.append(environ)
         try:
             answer = self.app(environ, start_response)
         except Exception:
-            self.waiting.remove(environ)
+            self.requests.remove(environ)
             raise
-        return ClosingIterator(answer, lambda: self.waiting.remove(environ))
+        return ClosingIterator(answer, lambda: self.requests.remove(environ))
 
 
 class Site:
@@ -147,8 +147,8 @@ class Site:
     @contextmanager
     def served(self) -> Iterator[str]:
         """Serve the app over HTTP and WebSocket from threads of this process; give its URL."""
-        gate = Gate(self.app)
-        server = make_server("127.0.0.1", 0, gate, threaded=True)
+        unanswered = Unanswered(self.app)
+        server = make_server("127.0.0.1", 0, unanswered, threaded=True)
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -156,7 +156,7 @@ class Site:
             yield f"http://127.0.0.1:{server.port}"
         finally:
             # A browser complains of an answer that never comes.
-            wait_until(lambda: not gate.waiting, "A request has no answer")
+            wait_until(lambda: not unanswered.requests, "A request has no answer")
             server.shutdown()
             server.server_close()
             thread.join()

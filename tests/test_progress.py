@@ -81,8 +81,8 @@ def test_a_stage_is_words(stage: Any):
     ],
 )
 def test_the_text_says_stage_and_percent(stage: str, percent: Any, text: str):
-    assert progress_text(stage, as_percent(percent)) == text
-    assert progress_text(stage, as_percent(percent)) == text
+    for progress in (Meter().reset(stage, percent), Meter().report(stage, percent)):
+        assert progress_text(progress.stage, as_percent(progress.percent)) == text
 
 
 # -- stages --------------------------------------------------------------------------------------

@@ -40,9 +40,9 @@ def main() -> None:
 
 def _choose_port() -> int:
     asked = os.environ.get("PORT")
-    port = int(asked) if asked and asked.isascii() and asked.isdigit() else USUAL_PORT
-    if (asked and str(port) != asked) or not 0 < port < 65536:
+    if asked and not (asked.isascii() and asked.isdigit() and 0 < int(asked) < 65536):
         sys.exit(f"PORT is {asked!r}. Give a number from 1 to 65535: make demo PORT=8000")
+    port = int(asked or USUAL_PORT)
     if _is_free(port):
         return port
     if asked:

@@ -164,6 +164,7 @@ class Follower {
   /* Where a button says so, its run ends with the page that began it; any other goes on, and is found again. */
   #leave() {
     const {dataset, snapshot} = this.element;
+    // From now on the page is away.
     if (this.#isKept && snapshot) this.#remember(true);
     const ends = dataset.leave === "cancel" && begun.has(this.run) && LIVE.includes(snapshot?.state);
     if (ends) navigator.sendBeacon(snapshot.cancel_url, new Blob([], {type: "application/json"}));

@@ -74,7 +74,7 @@ class DownloadBtn extends HTMLElement {
 
   /** Where to keep in mind what is started here. */
   get place() {
-    const index = [...document.querySelectorAll("[data-new]")].indexOf(this);
+    const index = [...document.querySelectorAll("download-btn[data-new]")].indexOf(this);
     return "download-btn " + (index < 0 ? this.id : index + location.pathname + location.search);
   }
 
