@@ -3,6 +3,7 @@
 const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a second.
 const HELD_AFTER = 4000;
 const HOLD = 5000;
+const STORED_WITHIN = 300; // What one tab writes, the others read a little later.
 const CUT_AFTER = 2000; // A browser may go on by itself.
 const SILENCE = 4000;
 const JUST_ENDED = 60000;
@@ -22,11 +23,14 @@ const isFirst = (run) => new Promise((resolve) => {
   if (navigator.locks) navigator.locks.request(key, {ifAvailable: true}, hold);
   else resolve(isFirstInStore(key));
 });
-/* Over plain HTTP a browser has no locks. */
-function isFirstInStore(key) {
+/* Over plain HTTP a browser has no locks. Tabs that look in the same moment see nothing of each other: the last to write goes first. */
+async function isFirstInStore(key) {
   try {
-    if (Date.now() - localStorage.getItem(key) < HOLD) return false;
-    localStorage.setItem(key, Date.now());
+    if (Date.now() - parseInt(localStorage.getItem(key)) < HOLD) return false;
+    const mine = Date.now() + " " + Math.random();
+    localStorage.setItem(key, mine);
+    await pause(STORED_WITHIN);
+    if (localStorage.getItem(key) !== mine) return false;
     setTimeout(() => localStorage.removeItem(key), HOLD);
   } catch {
     // Without a store, better twice than not at all.
