@@ -1,4 +1,4 @@
-"""Click on the same job's button in Flask-Download-Btn, Dash, Gradio, Streamlit and NiceGUI.
+"""Click on the same job's button in Flask-Download-Btn, its old namesake, and other frameworks.
 
 Usage: python bench/pages.py [--rounds N] [--only NAME …]
 
@@ -16,12 +16,10 @@ import re
 import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,10 +32,10 @@ sys.path.insert(1, str(APPS))
 
 import job  # noqa: E402
 from browser import chromium  # noqa: E402
+from environments import OLD_PACKAGE, environment  # noqa: E402
 from playwright.sync_api import Browser, Error, Page, TimeoutError  # noqa: E402
 from processes import Process, answers_http, app_server, free_port  # noqa: E402
 
-ENVIRONMENTS = BENCH / ".environments"
 DASH = "dash[diskcache,fastapi]==4.4.1"
 GRADIO = "gradio==6.31.0"
 STREAMLIT = "streamlit==1.67.0"
@@ -106,6 +104,13 @@ class Traffic:
 def contenders() -> list[Contender]:
     return [
         Contender("Flask-Download-Btn", "pages_app", bar="[data-btn-bar]"),
+        Contender(
+            "Old flask-download-btn",
+            "old_app",
+            OLD_PACKAGE,
+            "[id$=progress-txt]",
+            "0.0.22 on what it was written for, without Bootstrap; the file travels as a data URL",
+        ),
         Contender(
             "Dash",
             "dash_app",
@@ -176,20 +181,6 @@ def main() -> None:
 
 def is_chosen(name: str, only: list[str] | None) -> bool:
     return not only or any(name.startswith(beginning) for beginning in only)
-
-
-def environment(packages: str) -> Path | None:
-    """Return a Python that has exactly these packages; None if they cannot be had."""
-    folder = ENVIRONMENTS / re.split(r"\W", packages)[0]
-    python, mark = folder / "bin" / "python", folder / "complete"
-    if mark.exists() and mark.read_text() == packages:
-        return python
-    venv.create(folder, with_pip=True, clear=True)
-    installing = [python, "-m", "pip", "install", "--quiet", packages]
-    if subprocess.run(installing, capture_output=True).returncode:
-        return None
-    mark.write_text(packages)
-    return python
 
 
 def server_of(contender: Contender, name: str, folder: Path) -> Process:

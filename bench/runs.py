@@ -1,6 +1,9 @@
 """Start 300 runs at once, of 100 reports in a second each, and measure until the last has ended.
 
 Usage: python bench/runs.py [--mode threading|gevent|gunicorn] [--rounds N] [--postgres]
+
+The old package does the same in its own environment, in SQLite, by as many clicks: machines differ,
+and our aims were set beside its figures.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -21,14 +25,19 @@ from urllib.parse import urlencode
 
 import sqlalchemy
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "apps"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import databases
-from processes import app_server
+from environments import OLD_PACKAGE, environment
+from processes import Process, answers_http, app_server, free_port
 
 BENCH = Path(__file__).resolve().parent
 SERVERS = {"threading": "werkzeug", "gevent": "gevent", "gunicorn": "gunicorn"}
 TARGETS = {"threading": 1.5, "gunicorn": 1.5, "gevent": 1.2}
+OLD_SECONDS = {"threading": 3.4, "gevent": 2.1}
+"""What the old package took where the targets were set."""
+
 PATIENCE = 60.0
 
 
@@ -39,6 +48,13 @@ class Figures(NamedTuple):
     cpu: float
     failures: int
     answers: list[float]
+
+
+class OldRound(NamedTuple):
+    """What one round of the old package's runs came to."""
+
+    seconds: float
+    failures: int
 
 
 def main() -> None:
@@ -82,11 +98,13 @@ def measure(mode: str, url: str, folder: Path, options: argparse.Namespace) -> N
         threads=options.runs + 20,
     )
     engine = sqlalchemy.create_engine(url)
+    best = {}
     server.start()
     try:
         for name, start in (("clicks", by_clicks), ("runner", by_runner)):
             rounds = [one_round(engine, server, start, options) for _ in range(options.rounds)]
             print_figures(f"{mode} {engine.dialect.name} {name}", rounds, TARGETS[mode])
+            best[name] = min(figures.seconds for figures in rounds)
         bare = [asyncio.run(bare_job(server.url, options.runs)) for _ in range(options.rounds)]
         print(f"{mode} the bare job".ljust(28), f"best {min(bare):.2f} s,", end=" ")
         print(f"median {statistics.median(bare):.2f} s", flush=True)
@@ -98,6 +116,46 @@ def measure(mode: str, url: str, folder: Path, options: argparse.Namespace) -> N
             print(
                 f"the server's log has {len(errors)} tracebacks; its end:\n{server.log()[-3000:]}"
             )
+    measure_old_package(mode, folder, options, best)
+
+
+def measure_old_package(
+    mode: str, folder: Path, options: argparse.Namespace, ours: dict[str, float]
+) -> None:
+    python = environment(OLD_PACKAGE)
+    if python is None or mode not in OLD_SECONDS:
+        return
+    server = old_server(python, mode, folder)
+    server.start()
+    try:
+        rounds = [
+            asyncio.run(by_old_clicks(server.url, options.runs)) for _ in range(options.rounds)
+        ]
+    finally:
+        server.kill()
+    seconds = min(each.seconds for each in rounds)
+    text = f"{mode} the old package".ljust(28) + f" best {seconds:.2f} s, failures"
+    text += f" {sum(each.failures for each in rounds)}; of that ours take "
+    text += ", ".join(f"{each / seconds:.2f} ({name})" for name, each in ours.items())
+    target = TARGETS[mode] / OLD_SECONDS[mode]
+    verdict = "met" if ours["runner"] / seconds <= target else "MISSED"
+    print(f"{text}  (target {target:.2f}: {verdict})", flush=True)
+
+
+def old_server(python: Path, mode: str, folder: Path) -> Process:
+    port = free_port()
+    return Process(
+        [str(python), str(BENCH / "apps" / "peers" / "old_runs_app.py")],
+        log_file=folder / "old.log",
+        is_up=lambda: answers_http(port),
+        url=f"http://127.0.0.1:{port}",
+        directory=folder,
+        environment={
+            "BENCH_DATABASE": f"sqlite:///{folder}/old.db",
+            "BENCH_MODE": mode,
+            "PORT": str(port),
+        },
+    )
 
 
 def one_round(engine: Any, server: Any, start: Any, options: argparse.Namespace) -> Figures:
@@ -160,6 +218,15 @@ async def by_runner(url: str, runs: int) -> tuple[float, list[float]]:
     return json.loads(answer)["started_at"], []
 
 
+async def by_old_clicks(url: str, runs: int) -> OldRound:
+    visitors = [OldVisitor(url) for _ in range(runs)]
+    for visitor in visitors:
+        await visitor.load()
+    started_at = time.perf_counter()
+    ends = await asyncio.gather(*(visitor.click() for visitor in visitors))
+    return OldRound(time.perf_counter() - started_at, ends.count(False))
+
+
 async def by_clicks(url: str, runs: int) -> tuple[float, list[float]]:
     visitors = [Visitor(url) for _ in range(runs)]
     for visitor in visitors:
@@ -212,6 +279,43 @@ class Visitor:
             if line.lower().startswith("set-cookie: "):
                 self.cookie = line.partition(": ")[2].partition(";")[0]
         return (await self.reader.readexactly(int(headers["content-length"]))).decode()
+
+
+class OldVisitor:
+    """Somebody on a page of the old package, which follows its run in the answer to a GET."""
+
+    def __init__(self, url: str) -> None:
+        self.host = url.removeprefix("http://")
+        self.cookie = ""
+
+    async def load(self) -> None:
+        page = await self.ask("GET", "/")
+        self.cookie = find(r"Set-Cookie: ([^;]+)", page)
+        self.form, self.stream = (
+            find(rf'"(/download-btn/{door}/[^"]+)"', page).replace("&amp;", "&")
+            for door in ("form", "create_files")
+        )
+
+    async def click(self) -> bool:
+        await self.ask("POST", self.form)
+        return "event: download_ready" in await self.ask("GET", self.stream)
+
+    async def ask(self, method: str, path: str) -> str:
+        host, _, port = self.host.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            f"{method} {path} HTTP/1.0\r\nHost: {self.host}\r\nCookie: {self.cookie}\r\n"
+            "Content-Length: 0\r\n\r\n".encode()
+        )
+        answer = (await reader.read()).decode()
+        writer.close()
+        return answer
+
+
+def find(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    assert found, text
+    return found[1]
 
 
 if __name__ == "__main__":

@@ -17,12 +17,10 @@ import select
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,14 +30,14 @@ BENCH = Path(__file__).resolve().parent
 sys.path[0] = str(BENCH.parent / "tests")
 sys.path.insert(1, str(BENCH / "apps"))
 
+from environments import environment  # noqa: E402
 from processes import Process, answers_http, free_port  # noqa: E402  # the tests' servers
 
-ENVIRONMENTS = BENCH / ".environments"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 PEERS = {
-    "Starlette FileResponse": ("starlette", ["starlette", "uvicorn"]),
-    "Lilya send_file": ("lilya", ["lilya", "uvicorn"]),
-    "func-to-web": ("func_to_web", ["func-to-web", "uvicorn"]),
+    "Starlette FileResponse": ("starlette", "starlette uvicorn"),
+    "Lilya send_file": ("lilya", "lilya uvicorn"),
+    "func-to-web": ("func_to_web", "func-to-web uvicorn"),
 }
 CONNECTIONS = 50
 SECONDS = 4.0
@@ -143,7 +141,7 @@ def ours(folder: Path) -> Iterator[Contender]:
 
 def peers(folder: Path) -> Iterator[Contender]:
     for name, (factory, packages) in PEERS.items():
-        python = environment(factory, packages)
+        python = environment(packages)
         if python is None:
             print(f"{name} could not be installed, and is left out.")
             continue
@@ -161,20 +159,6 @@ def by_name() -> dict[str, str]:
 def references(folder: Path) -> dict[str, str]:
     found = ast.literal_eval((folder / "references").read_text())
     return {name: f"/returns/{reference}" for name, reference in found.items()}
-
-
-def environment(name: str, packages: list[str]) -> Path | None:
-    """Return a Python that has the packages; None if they cannot be had."""
-    folder = ENVIRONMENTS / name
-    python = folder / "bin" / "python"
-    if (folder / "complete").exists():
-        return python
-    venv.create(folder, with_pip=True, clear=True)
-    installing = [python, "-m", "pip", "install", "--quiet", *packages]
-    if subprocess.run(installing, capture_output=True).returncode:
-        return None
-    (folder / "complete").touch()
-    return python
 
 
 # Servers
