@@ -77,7 +77,6 @@ class _Follower:
     """What the templates of a button need to know of a run in the list."""
 
     btn_template = progress_template = form_id = None
-    is_new = False
 
     def __init__(self, run: Run) -> None:
         self._run_id = run.id

@@ -36,9 +36,9 @@ class Clicks(Door):
         The facts are its button's, as its row says them.
         """
         self._limit_form()
-        btn, facts = self._clicked_button()
+        btn, facts, spot = self._clicked_button()
         self.refuse_forbidden("start", lambda: btn)
-        return self._click(btn), facts
+        return self._click(btn, spot), facts
 
     def _limit_form(self) -> None:
         most = self._parts.settings.max_form_bytes
@@ -50,11 +50,11 @@ class Clicks(Door):
             # Whoever sends in chunks does not say how much is to come.
             request.max_content_length = min(most, request.max_content_length or most)
 
-    def _clicked_button(self) -> tuple[Any, Facts]:
+    def _clicked_button(self) -> tuple[Any, Facts, str]:
         self._refuse_cross_site()
         try:
             token = request.form.get(TOKEN_FIELD, "")
-            revision, *which = self._parts.tokens.read_button(token, visitors.identity())
+            revision, spot, *which = self._parts.tokens.read_button(token, visitors.identity())
         except TokenRefused as error:
             logger.info("A click was refused: its token is %s.", error)
             raise Refusal(403, "stale_page") from error
@@ -63,7 +63,7 @@ class Clicks(Door):
             raise Refusal(404, "button_gone")
         if found[1]["revision"] != revision:
             raise Refusal(403, "stale_page")
-        return found
+        return *found, spot
 
     @staticmethod
     def _refuse_cross_site() -> None:
@@ -87,11 +87,11 @@ class Clicks(Door):
             return None
         return self._parts.buttons.named(name, arguments, **named.attributes)
 
-    def _click(self, btn: Any) -> Click:
+    def _click(self, btn: Any, spot: str) -> Click:
         # Asked now: whatever a form function does to the session, its log line names the button.
         uid, name, reference = btn.uid, btn.btn_text or btn.name, secrets.token_hex(4)
         try:
-            return self._click_of(btn)
+            return self._click_of(btn, spot)
         except DownloadError as error:
             raise Refusal(422, "failed", message=str(error), errors=error.errors) from error
         except (Refusal, HTTPException):
@@ -105,7 +105,7 @@ class Clicks(Door):
             # What a form function changed is this visitor's own; the row that all share stays.
             self._parts.db.session.rollback()
 
-    def _click_of(self, btn: Any) -> Click:
+    def _click_of(self, btn: Any, spot: str) -> Click:
         uploads = [
             [name, upload.filename, upload.stream.seek(0, 2), upload.stream.seek(0)]
             for name, upload in request.files.items(multi=True)
@@ -142,6 +142,7 @@ class Clicks(Door):
             archive=btn.archive,
             message=btn.download_msg,
             sameness=json.dumps([plan, form, uploads]),
+            spot=spot,
         )
 
     def _handle_form(self, btn: Any, response: FormResponse) -> None:

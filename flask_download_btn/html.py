@@ -17,6 +17,7 @@ from .errors import ConfigurationError
 from .parts import Parts
 from .pictures import Snapshot
 from .runs import Run
+from .spots import spot_of
 
 JUST_ENDED = 60.0
 """Seconds for which a page that is loaded anew saves what is ready, and does not only offer it."""
@@ -68,19 +69,20 @@ class Html:
         names = (self._templates.btn_template, self._templates.progress_template)
         return Markup("").join(Markup(render_template(name, btn=btn, view=view)) for name in names)
 
-    def token(self, btn: Any, identity: str) -> str:
+    def token(self, btn: Any, identity: str, spot: str = "") -> str:
         """Sign what a page with this button may start."""
         _, revision = self._identity(btn)
         which = [btn.name, btn.arguments] if btn.name_key else [btn.uid]
-        return self._parts.tokens.for_button(identity, [revision, *which])
+        return self._parts.tokens.for_button(identity, [revision, spot, *which])
 
     def _view(self, btn: Any, part: str) -> SimpleNamespace:
         _refuse_outside_request(btn)
         _number(btn, part)
         self._parts.pulse.start()
         uid, _ = self._identity(btn)
-        token = self.token(btn, visitors.identity())
-        return self.view_of(btn, token=token, snapshot=self._snapshot(uid))
+        spot = spot_of(btn)
+        token = self.token(btn, visitors.identity(), spot)
+        return self.view_of(btn, token=token, snapshot=self._snapshot(uid, spot))
 
     def view_of(self, btn: Any, *, token: str, snapshot: Snapshot | None) -> SimpleNamespace:
         """Return what the templates need beside the button."""
@@ -90,7 +92,6 @@ class Html:
             start_url=url_for("download_btn.start"),
             token=token,
             form_id=btn.form_id,
-            is_new=btn.is_new,
             socket_url=NAMESPACE,
             socket_path=self._socket_path(),
             style_url=address("download-btn.css"),
@@ -106,12 +107,12 @@ class Html:
             return btn.uid, btn.revision
         return self._parts.buttons.identity_of(btn.name_key)
 
-    def _snapshot(self, uid: str | None) -> Snapshot | None:
+    def _snapshot(self, uid: str | None, spot: str) -> Snapshot | None:
         if uid is None:
             return None
         retention = self._parts.settings.retention
         run, is_late = self._parts.runs.latest_of(
-            visitors.owners(), uid, ended_within=retention, late_after=JUST_ENDED
+            visitors.owners(), uid, spot, ended_within=retention, late_after=JUST_ENDED
         )
         wanted = _unfetched(run) if run else []
         if run is None or not (run.is_live or wanted):

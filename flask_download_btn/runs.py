@@ -183,6 +183,7 @@ class Click:
     archive: str | None
     message: str | None
     sameness: str
+    spot: str = ""
 
 
 @dataclass(frozen=True)
@@ -469,20 +470,28 @@ class Runs:
         return bool(run and run.is_live)
 
     def latest_of(
-        self, owners: Sequence[str], btn_uid: str, *, ended_within: float, late_after: float
+        self,
+        owners: Sequence[str],
+        btn_uid: str,
+        spot: str = "",
+        *,
+        ended_within: float,
+        late_after: float,
     ) -> tuple[Run | None, bool]:
         """Return a visitor's latest run of a button, and whether it ended well long ago.
 
-        One that is live comes first, then one that has just ended.
+        One that is live comes first, then one that has just ended. Where its view makes a button
+        anew, that is the run of any in its spot.
         """
         table, now = self._table, self._database.now
+        is_its = table.c.spot == spot if spot else table.c.btn_uid == btn_uid
         is_live = table.c.state.in_(LIVE)
         rank = case((is_live, 0), (table.c.ended_at > now - late_after, 1), else_=2)
         is_recent = table.c.ended_at > now - max(ended_within, late_after)
         is_shown = and_(table.c.state == READY, is_recent if ended_within else true())
         query = (
             select(*self._columns, rank)
-            .where(table.c.owner.in_(owners), table.c.btn_uid == btn_uid, or_(is_live, is_shown))
+            .where(table.c.owner.in_(owners), is_its, or_(is_live, is_shown))
             .order_by(rank, table.c.made_at.desc())
             .limit(1)
         )
@@ -565,6 +574,7 @@ class Runs:
             "btn_uid": click.btn_uid,
             "btn_name": said(click.btn_name, 255) if click.btn_name else None,
             "btn_revision": click.btn_revision,
+            "spot": click.spot or None,
             "owner": click.owner,
             "node": this_node(),
             "restart": click.restart,

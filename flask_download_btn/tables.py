@@ -35,6 +35,7 @@ def run_table(metadata: MetaData) -> Table:
         Column("btn_uid", String(32), nullable=False, index=True),
         Column("btn_name", String(255)),
         Column("btn_revision", String(32), nullable=False),
+        Column("spot", String(32)),
         Column("owner", String(160), nullable=False, index=True),
         # While a run is live these two hold it unique: one run for a visitor's button and form,
         # and one of so many places that a visitor has. NULL afterwards, and NULLs never collide.

@@ -32,7 +32,7 @@ FLOORS = (
     delivery channel pulse engine parts
     """,
     # 3: the doors
-    "visitors assets html center doors clicks fetches views doctor cli",
+    "visitors assets spots html center doors clicks fetches views doctor cli",
     # 4: the wiring
     "manager testing",
     # 5: the public names

@@ -133,7 +133,6 @@ class Follower {
   #isFinishing = false;
   #isTaken = false;
   #isKept = null;
-  #place = "";
   #pressedAt = Infinity;
   #cutAt = Infinity;
   #hasLooked = false;
@@ -151,7 +150,6 @@ class Follower {
 
   begin() {
     const {signal} = this.#asks;
-    this.#place = this.element.place;
     this.#timer = setInterval(() => this.#check(), 200);
     // A lid that opens, a network that returns: look at once.
     for (const [target, name] of [[window, "online"], [window, "pageshow"], [document, "visibilitychange"]]) {
@@ -209,17 +207,21 @@ class Follower {
     else if (state === "ready") this.#finish();
   }
 
-  /* For a page out of the browser's cache, and for one whose button is another at each view. */
+  get #key() {
+    return "download-btn " + this.element.id;
+  }
+
+  /* For a page that comes out of the browser's cache. */
   #remember(again = false) {
-    const {id, snapshot: {run, state, url, cancel_url}} = this.element;
+    const {run, state, url, cancel_url} = this.element.snapshot;
     const isKept = LIVE.includes(state);
     if (this.#isKept === isKept && !again) return;
     this.#isKept = isKept;
     try {
       // No words: somebody else may sit here when the page comes back.
-      const known = {run, state, url, cancel_url, files: [], seq: -1, of: id, at: Date.now()};
-      if (isKept) sessionStorage.setItem(this.#place, JSON.stringify(known));
-      else sessionStorage.removeItem(this.#place);
+      const known = {run, state, url, cancel_url, files: [], seq: -1, at: Date.now()};
+      if (isKept) sessionStorage.setItem(this.#key, JSON.stringify(known));
+      else sessionStorage.removeItem(this.#key);
     } catch {
       // Without storage, only the server knows of the run.
     }
@@ -227,7 +229,7 @@ class Follower {
 
   /* What the page remembers is of somebody who was here before, or long ago. */
   #forget() {
-    sessionStorage.removeItem(this.#place);
+    sessionStorage.removeItem(this.#key);
     this.stop();
     this.element.snapshot = null;
     this.element.show("idle");

@@ -72,12 +72,6 @@ class DownloadBtn extends HTMLElement {
     return this.dataset.form ? this.button.form : this.closest("form");
   }
 
-  /** Where to keep in mind what is started here. */
-  get place() {
-    const index = [...document.querySelectorAll("download-btn[data-new]")].indexOf(this);
-    return "download-btn " + (index < 0 ? this.id : index + location.pathname + location.search);
-  }
-
   /** Whether a click changes nothing. */
   get isLive() {
     return LIVE.includes(this.state) && !this.flags.has("lost");
@@ -224,14 +218,10 @@ class DownloadBtn extends HTMLElement {
     if (!dataset.form && form?.querySelector(OTHER_SUBMIT)) button.setAttribute("form", "");
   }
 
-  /* Pages out of the browser's cache, and new buttons, know of no run. */
+  /* A page out of the browser's cache knows of no run. */
   #recall() {
     try {
-      const known = JSON.parse(this.dataset.snapshot ?? sessionStorage.getItem(this.place));
-      if (!known.of || known.of === this.id) return known;
-      if (document.getElementById(known.of)) return null;
-      if (document.readyState !== "complete" && performance.navigation.type) return known;
-      sessionStorage.removeItem(this.place);
+      return JSON.parse(this.dataset.snapshot ?? sessionStorage.getItem("download-btn " + this.id));
     } catch {
       return null;
     }
