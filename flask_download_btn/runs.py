@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     FromClause,
     Select,
@@ -219,7 +220,11 @@ class Runs:
         self._live_limit = live_limit
         self._new_id = new_id
         self._columns = [table.c[field.name] for field in fields(Run)]
-        self._statements = _Statements(table, button_table, self._columns, database.now)
+        is_honoured = and_(
+            button_table.c.uid == table.c.btn_uid, button_table.c.revision == table.c.btn_revision
+        )
+        self._is_honoured = is_honoured
+        self._statements = _Statements(table, is_honoured, self._columns, database.now)
 
     # -- made, claimed, ended ------------------------------------------------------------------
 
@@ -484,7 +489,9 @@ class Runs:
         anew, that is the run of any in its spot.
         """
         table, now = self._table, self._database.now
-        is_its = table.c.spot == spot if spot else table.c.btn_uid == btn_uid
+        is_its = and_(
+            self._is_honoured, table.c.spot == spot if spot else table.c.btn_uid == btn_uid
+        )
         is_live = table.c.state.in_(LIVE)
         rank = case((is_live, 0), (table.c.ended_at > now - late_after, 1), else_=2)
         is_recent = table.c.ended_at > now - max(ended_within, late_after)
@@ -689,16 +696,14 @@ class _Statements:
     """What every click says to the database, built once: that costs ten times what running does."""
 
     def __init__(
-        self, table: Table, button_table: FromClause, columns: Sequence[Any], now: Any
+        self, table: Table, is_honoured: ColumnElement[bool], columns: Sequence[Any], now: Any
     ) -> None:
         is_it = table.c.id == bindparam("run_id")
         next_attempt = table.c.attempt + 1
         self._columns = columns
         self._returning: dict[Any, Any] = {}
         self.find = select(*columns).where(is_it)
-        self.find_honoured = self.find.where(
-            button_table.c.uid == table.c.btn_uid, button_table.c.revision == table.c.btn_revision
-        )
+        self.find_honoured = self.find.where(is_honoured)
         self.find_live = select(*columns).where(table.c.live_key == bindparam("which"))
         self.live_of = select(table.c.live_key, table.c.place_key).where(
             table.c.owner == bindparam("whose"), table.c.state.in_(LIVE)

@@ -181,6 +181,19 @@ def test_a_second_tab_finds_the_run_of_a_new_button(
     assert downloads == ["done.txt"]
 
 
+def test_no_page_finds_the_run_of_a_button_that_has_been_revoked(
+    page: Page, site: sites.Site, url: str
+):
+    page.goto(f"{url}/new-rows")
+    click(page)
+    with site.app.app_context():
+        site.db.session.scalars(site.db.select(site.DownloadBtn)).one().clear_csrf()
+        site.db.session.commit()
+    page.reload()
+
+    assert states(page) == ["idle"]
+
+
 def test_a_page_with_another_address_has_a_button_of_its_own(page: Page, url: str):
     page.goto(f"{url}/new-rows")
     click(page)

@@ -65,6 +65,12 @@ class Book:
         """Edit all rows, as nobody but a test may."""
         self.database.write(lambda c: c.execute(self.table.update().values(**values)))
 
+    def add_button(self, uid: str = "button", revision: str = "revision") -> None:
+        """Make a button in its table; a click itself does not look for it."""
+        BUTTONS.create(self.engine, checkfirst=True)
+        values = {"uid": uid, "revision": revision}
+        self.database.write(lambda c: c.execute(BUTTONS.insert().values(values)))
+
     def let_leases_lapse(self) -> None:
         self.change(beat_at=self.table.c.beat_at - 1000)
 
@@ -534,6 +540,7 @@ def test_a_run_knows_its_place_in_the_queue(runs: Runs):
 
 
 def test_a_visitor_finds_a_live_run_again_and_one_that_just_ended_well(book: Book, runs: Runs):
+    book.add_button()
     run = claimed(runs)
 
     def latest(owner: str = "session:ann", ended_within: float = 60) -> tuple[Run | None, bool]:
@@ -555,7 +562,29 @@ def test_a_visitor_finds_a_live_run_again_and_one_that_just_ended_well(book: Boo
     assert latest(ended_within=0)[0]
 
 
+def test_a_run_is_found_by_the_spot_of_its_button(book: Book, runs: Runs):
+    book.add_button()
+    run = claimed(runs, spot="here")
+
+    def latest(owner: str, spot: str) -> Run | None:
+        return runs.latest_of([owner], "another", spot, ended_within=60, late_after=30)[0]
+
+    assert latest("session:ann", "here") == run
+    assert latest("session:ann", "there") is None
+    assert latest("session:bob", "here") is None
+
+
+def test_a_run_whose_button_was_revoked_is_not_found(book: Book, runs: Runs):
+    book.add_button(revision="another")
+    claimed(runs, spot="here")
+
+    for spot in ("", "here"):
+        found = runs.latest_of(["session:ann"], "button", spot, ended_within=60, late_after=30)
+        assert found == (None, False)
+
+
 def test_a_live_run_is_found_before_a_newer_one_that_has_ended(book: Book, runs: Runs):
+    book.add_button()
     live, _ = runs.make(a_click(sameness="slow"))
     quick, _ = runs.make(a_click(sameness="quick"))
     runs.claim([live.id])

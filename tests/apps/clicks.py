@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from sqlalchemy import MetaData, column, create_engine, table
+from sqlalchemy import Column, MetaData, Table, Text, create_engine
 
 from flask_download_btn.database import Database
 from flask_download_btn.runs import Click, Runs
@@ -18,7 +18,8 @@ from flask_download_btn.tokens import Tokens
 
 SECRET = "a secret that nobody guesses"
 
-BUTTONS = table("download_btn", column("uid"), column("revision"))
+BUTTONS = Table("download_btn", MetaData(), Column("uid", Text), Column("revision", Text))
+"""What runs need to know of the table of buttons."""
 """What runs ask of buttons; nothing here asks for it."""
 
 
