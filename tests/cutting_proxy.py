@@ -17,6 +17,7 @@ class CuttingProxy:
     def __init__(self, upstream: str, *, cuts: int, size: int) -> None:
         self._upstream = (urlsplit(upstream).hostname, urlsplit(upstream).port)
         self.cuts, self._size = cuts, size
+        self.is_away = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -34,6 +35,8 @@ class CuttingProxy:
     def _pass_on(self, client: socket.socket) -> None:
         with closing(client), suppress(OSError), socket.create_connection(self._upstream) as server:
             request = client.recv(65536)
+            if self.is_away:
+                return
             left = self._allowed(request)
             server.sendall(request)
             back = threading.Thread(target=_pump, args=[client, server], daemon=True)

@@ -632,6 +632,25 @@ def test_s29_a_file_that_is_cut_for_good_is_named_with_a_link(
         wait_for(page, "done")
 
 
+def test_s29_a_server_that_goes_away_with_a_file_half_sent_is_noticed(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    with cutting_proxy(site.url, cuts=1) as proxy:
+        page.goto(site.address("large").replace(site.url, proxy.url))
+        page.on("download", lambda _: setattr(proxy, "is_away", True))
+        with page.expect_download() as cut:
+            button(page).click()
+        assert cut.value.failure()
+        expect_words(page, "Cut off before the end: large.bin.")
+        wait_for(page, "ready")
+        assert button(page).get_attribute("aria-disabled") is None
+        proxy.is_away = False
+        with page.expect_download() as again:
+            page.get_by_role("link", name="large.bin").click()
+        assert len(saved(again.value, tmp_path)[1]) == 40_000_000
+        wait_for(page, "done")
+
+
 def test_a_page_of_this_site_is_looked_at_and_saved(page: Page, site: Site, tmp_path: Path) -> None:
     page.goto(site.address("site_page:/report.pdf"))
     assert click_and_save(page, tmp_path) == ("report.pdf", b"%PDF")

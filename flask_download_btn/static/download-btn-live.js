@@ -3,7 +3,8 @@
 const BURST_GAP = 120; // Chromium silently drops more than ten downloads in a second.
 const HELD_AFTER = 4000;
 const HOLD = 5000;
-const STORED_WITHIN = 300; // What one tab writes, the others read a little later.
+const STORED_WITHIN = 300; // Other tabs read it a little later.
+const MOST_REFUSALS = 3;
 const CUT_AFTER = 2000; // A browser may go on by itself.
 const SILENCE = 4000;
 const JUST_ENDED = 60000;
@@ -23,7 +24,7 @@ const isFirst = (run) => new Promise((resolve) => {
   if (navigator.locks) navigator.locks.request(key, {ifAvailable: true}, hold);
   else resolve(isFirstInStore(key));
 });
-/* Over plain HTTP a browser has no locks. Tabs that look in the same moment see nothing of each other: the last to write goes first. */
+/* Over plain HTTP a browser has no locks. Of tabs that look at once, the last to write goes first. */
 async function isFirstInStore(key) {
   try {
     if (Date.now() - parseInt(localStorage.getItem(key)) < HOLD) return false;
@@ -127,6 +128,7 @@ class Follower {
   #timer = 0;
   #heardAt = performance.now();
   #misses = 0;
+  #refusals = 0;
   #polls = 0;
   #isPolling = false;
   #wasLive = false;
@@ -186,7 +188,7 @@ class Follower {
   hear(picture) {
     if (this.isStopped || picture?.run !== this.run) return;
     this.#heardAt = performance.now();
-    this.#misses = 0;
+    this.#misses = this.#refusals = 0;
     const {element} = this;
     const {state, seq, at} = element.snapshot;
     // The page was away for long: who comes back shall not have files thrown at them.
@@ -207,21 +209,17 @@ class Follower {
     else if (state === "ready") this.#finish();
   }
 
-  get #key() {
-    return "download-btn " + this.element.id;
-  }
-
-  /* For a page that comes out of the browser's cache. */
+  /* For a page out of the browser's cache. */
   #remember(again = false) {
-    const {run, state, url, cancel_url} = this.element.snapshot;
+    const {id, snapshot: {run, state, url, cancel_url}} = this.element;
     const isKept = LIVE.includes(state);
     if (this.#isKept === isKept && !again) return;
     this.#isKept = isKept;
     try {
       // No words: somebody else may sit here when the page comes back.
       const known = {run, state, url, cancel_url, files: [], seq: -1, at: Date.now()};
-      if (isKept) sessionStorage.setItem(this.#key, JSON.stringify(known));
-      else sessionStorage.removeItem(this.#key);
+      if (isKept) sessionStorage.setItem("download-btn " + id, JSON.stringify(known));
+      else sessionStorage.removeItem("download-btn " + id);
     } catch {
       // Without storage, only the server knows of the run.
     }
@@ -229,7 +227,7 @@ class Follower {
 
   /* What the page remembers is of somebody who was here before, or long ago. */
   #forget() {
-    sessionStorage.removeItem(this.#key);
+    sessionStorage.removeItem("download-btn " + this.element.id);
     this.stop();
     this.element.snapshot = null;
     this.element.show("idle");
@@ -311,7 +309,8 @@ class Follower {
     if (this.#pressedAt === Infinity) return;
     const now = performance.now();
     const isLate = now - this.#pressedAt > HELD_AFTER;
-    this.#cutAt = pending.some((file) => this.stateOf(file) === "cut") ? Math.min(this.#cutAt, now) : Infinity;
+    const isCut = this.#refusals > MOST_REFUSALS || pending.some((file) => this.stateOf(file) === "cut");
+    this.#cutAt = isCut ? Math.min(this.#cutAt, now) : Infinity;
     // An archive is told of only when it is complete.
     const isMissing = isLate && !element.snapshot.zip?.only && pending.some((file) => !this.isElsewhere(file) && !file.started);
     if (!pending.length) this.#end();
@@ -405,13 +404,15 @@ class Follower {
     if (this.isStopped) return;
     this.#heardAt = performance.now();
     if (answer?.status === 200 && answer.picture) this.hear(answer.picture);
-    else if (![401, 403, 404, 410].includes(answer?.status)) this.#miss();
+    else if (![401, 403, 404, 410].includes(answer?.status)) this.#miss(request.signal.aborted);
     else if (this.element.snapshot.seq < 0) this.#forget();
     else this.element.fail("gone");
   }
 
-  #miss() {
+  #miss(isSilent) {
     this.#misses += 1;
+    // A server that is silent may be busy with the very file.
+    this.#refusals += !isSilent;
     if (this.#isFinishing) return;
     // After a while the button may be used again; a click then finds the same run, if it lives.
     this.element.show("reconnecting", this.#misses > 10 && "lost");
@@ -471,9 +472,10 @@ export function wordsOf({snapshot, panel}) {
   const isMirrored = panel?.matches(":dir(rtl)");
   const namesOf = (files) => files.map(({name}) => isolated(name, isMirrored));
   const {files = [], zip} = snapshot ?? {};
+  const cut = files.filter(({cut}) => cut);
   const names = namesOf(zip?.only ? [zip] : files);
   return {
-    cut_text: namesOf(files.filter(({cut}) => cut)).join(", "),
+    cut_text: namesOf(cut.length ? cut : files.filter(({downloaded}) => !downloaded)).join(", "),
     files_text: names.length > 3 ? `${names.slice(0, 2).join(", ")}… (${names.length})` : names.join(", "),
     zip_text: isolated(zip?.size_text, isMirrored),
     reference: isolated(snapshot?.reference, isMirrored),
