@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -196,8 +198,10 @@ def test_the_form_is_checked_by_the_browser_and_by_its_function(
     assert page.locator("#name").evaluate("field => field === document.activeElement")
     page.fill("#name", "Ada")
     click(page, until="failed")
-    assert "Tick at least one report." in panel(page)
+    assert "There is nothing to make." in panel(page)
+    assert page.locator("fieldset").get_by_text("Tick at least one.").is_visible()
     page.check("[value=stock]")
+    assert page.locator("fieldset").get_by_text("Tick at least one.").is_hidden()
     click(page)
 
     assert names(downloads) == ["stock.txt"]
@@ -266,3 +270,16 @@ def test_eight_buttons_work_side_by_side(visit: Callable[[str], list[Download]],
     for file in downloads:
         number = file.suggested_filename[5]
         assert content(file).startswith(f"Part {number}, line 0\n".encode())
+
+
+def test_the_demo_starts_anew_on_tables_of_an_earlier_version(
+    tmp_path: Path, serve: Callable[..., Process], page: Page
+):
+    with closing(sqlite3.connect(tmp_path / "example_app.db")) as old:
+        old.execute("CREATE TABLE download_btn_run (id VARCHAR(32) PRIMARY KEY)")
+    server = serve("example_app", "werkzeug", environment={"INSTANCE_PATH": str(tmp_path)})
+    page.goto(f"{server.url}/short-way")
+
+    with page.expect_download() as download:
+        page.locator("download-btn button").click()
+    assert download.value.suggested_filename == "orders-2026.csv"

@@ -1,6 +1,7 @@
 """A button in a form sends what the visitor chose; a form function may refuse it, with a reason.
 
-The browser checks the fields first, as with any form.
+The browser checks the fields first, as with any form. What the function says of a field is shown at
+that field.
 """
 
 import time
@@ -18,7 +19,7 @@ REPORTS = ("sales", "returns", "stock")
 def check_choice(response, btn):
     chosen = response.getlist("report")
     if not chosen:
-        raise DownloadError("Tick at least one report.")
+        raise DownloadError("There is nothing to make.", fields={"report": "Tick at least one."})
     if not set(chosen) <= set(REPORTS):
         raise DownloadError("There is no such report.")
 
