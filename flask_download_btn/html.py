@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,10 +27,13 @@ JUST_ENDED = 60.0
 class Html:
     """Renders buttons for the visitor of the current request."""
 
-    def __init__(self, parts: Parts, templates: Any) -> None:
-        """Take the app's parts, and who names its templates: the manager."""
+    def __init__(
+        self, parts: Parts, templates: Any, is_allowed: Callable[[str, Callable[[], Any]], bool]
+    ) -> None:
+        """Take the app's parts, who names its templates, and what asks its `authorize`."""
         self._parts = parts
         self._templates = templates
+        self._is_allowed = is_allowed
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
         """Return the button of a name and its arguments: `{{ download_btn("name", year=1) }}`."""
@@ -82,9 +86,11 @@ class Html:
         uid, _ = self._identity(btn)
         spot = spot_of(btn)
         token = self.token(btn, visitors.identity(), spot)
-        return self.view_of(btn, token=token, snapshot=self._snapshot(uid, spot))
+        return self.view_of(btn, token=token, snapshot=self._snapshot(uid, spot), spot=spot)
 
-    def view_of(self, btn: Any, *, token: str, snapshot: Snapshot | None) -> SimpleNamespace:
+    def view_of(
+        self, btn: Any, *, token: str, snapshot: Snapshot | None, spot: str = ""
+    ) -> SimpleNamespace:
         """Return what the templates need beside the button."""
         return SimpleNamespace(
             id=btn.get_id("element"),
@@ -92,6 +98,7 @@ class Html:
             start_url=url_for("download_btn.start"),
             token=token,
             form_id=btn.form_id,
+            has_spot=bool(spot),
             socket_url=NAMESPACE,
             socket_path=self._socket_path(),
             style_url=address("download-btn.css"),
@@ -110,12 +117,23 @@ class Html:
     def _snapshot(self, uid: str | None, spot: str) -> Snapshot | None:
         if uid is None:
             return None
-        retention = self._parts.settings.retention
-        run, is_late = self._parts.runs.latest_of(
-            visitors.owners(), uid, spot, ended_within=retention, late_after=JUST_ENDED
+        found = self._parts.runs.latest_of(
+            visitors.owners(),
+            uid,
+            spot,
+            ended_within=self._parts.settings.retention,
+            late_after=JUST_ENDED,
         )
-        wanted = _unfetched(run) if run else []
-        if run is None or not (run.is_live or wanted):
+        for run, is_late in found:
+            picture = self._picture(run, is_late)
+            if picture and (run.btn_uid == uid or self._may_see(run)):
+                return picture
+        return None
+
+    def _picture(self, run: Run, is_late: bool) -> Snapshot | None:
+        """Draw a run that a page has to show: a live one, or one with files to be had."""
+        wanted = _unfetched(run)
+        if not (run.is_live or wanted):
             return None
         picture = self._parts.pictures.of(run)
         if not is_late:
@@ -124,6 +142,9 @@ class Html:
             return None
         # Whoever comes back after hours is not surprised by a download.
         return picture | {"offered": True}
+
+    def _may_see(self, run: Run) -> bool:
+        return self._is_allowed("watch", lambda: self._parts.buttons.find(run.btn_uid))
 
     def _socket_path(self) -> str:
         path = self._parts.socketio.server_options.get("path") or "socket.io"

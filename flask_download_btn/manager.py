@@ -181,7 +181,7 @@ class DownloadBtnManager:
 
     def _open_doors(self, app: Flask, parts: Parts) -> None:
         blueprint, look = make_blueprint(parts, self)
-        parts.html = Html(parts, self)
+        parts.html = Html(parts, self, self.is_allowed)
         parts.center = Center(parts, parts.html)
         parts.channel.open(look)
         app.register_blueprint(blueprint)

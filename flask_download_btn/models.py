@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +58,8 @@ LOOKS = (
     "progress_text_attrs",
     "progress_template",
 )
+NOT_IN_RECIPE = frozenset((*LOOKS, "uid", "revision")) - {"btn_text", "form_id"}
+"""What of a button does not tell what it does, or is another for each row."""
 
 registered_buttons: list[Any] = []
 """Every model that `DownloadBtnManager.register` has seen, of all apps in this process."""
@@ -161,8 +165,8 @@ class DownloadBtnMixin:
     _job: ClassVar[Job] = NO_JOB
     copy_number: ClassVar[int] = 1
     """Which of the buttons of this name and arguments it is in its page."""
-    is_new: ClassVar[bool] = False
-    """Whether it was made in this request, so that no page has shown it before."""
+    recipe: ClassVar[str] = ""
+    """What a button was made of, if it was made here and not loaded: the same at every view."""
     _defaults: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "btn_text": "Download",
@@ -186,7 +190,6 @@ class DownloadBtnMixin:
             **attributes,
         }
         super().__init__(**values)
-        self.__dict__["is_new"] = not self.name_key
         if add:
             self.__fsa__.session.add(self)  # type: ignore[attr-defined]
 
@@ -437,6 +440,22 @@ class FunctionMixin:
     def _set_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.arguments = references.dump_arguments(args, kwargs, self.reference)
         self._is_new = True
+
+
+@event.listens_for(DownloadBtnMixin, "before_insert", propagate=True)
+def _note_recipe(mapper: Any, connection: Any, btn: DownloadBtnMixin) -> None:
+    """Note what a view has given a button, before the database adds defaults of its own."""
+    if btn.name_key:
+        return
+    own = {mapper.get_property_by_column(column).key for column in mapper.primary_key}
+    names = set(mapper.column_attrs.keys()) - own - NOT_IN_RECIPE
+    given = {name: str(value) for name, value in btn.__dict__.items() if name in names}
+    functions = [
+        [(each.reference, each.arguments) for each in btn.__dict__.get(name) or ()]
+        for name in ("handle_form_functions", "create_file_functions")
+    ]
+    text = json.dumps([mapper.class_.__name__, given, functions], sort_keys=True)
+    btn.__dict__["recipe"] = hashlib.sha256(text.encode()).hexdigest()
 
 
 @event.listens_for(FunctionMixin, "before_insert", propagate=True)

@@ -56,6 +56,9 @@ MOST_ATTEMPTS = 3
 MOST_RACES = 100
 """Times that a click looks again because another one was quicker."""
 
+MOST_IN_SPOT = 20
+"""Runs that are looked at for one that a page has to show."""
+
 MOST_SPANS = 100
 """Parts of a file that are remembered; a client that asks for more counts itself."""
 
@@ -233,13 +236,11 @@ class Runs:
 
         It is queued, or claimed at once by a process that has a place for it.
         """
-        live_key = _hash(click.owner, click.btn_uid, click.sameness)
-
         # One id for all tries: a commit whose answer was lost is then found as our own.
         run_id = self._new_id()
 
         def work(connection: Connection) -> tuple[Run, bool]:
-            return self._found_or_inserted(connection, run_id, click, live_key, claimed)
+            return self._found_or_inserted(connection, run_id, click, claimed)
 
         for _ in range(MOST_RACES):
             # Another click may take the place, or be the same click: then look again.
@@ -482,28 +483,30 @@ class Runs:
         *,
         ended_within: float,
         late_after: float,
-    ) -> tuple[Run | None, bool]:
+    ) -> list[tuple[Run, bool]]:
         """Return a visitor's latest run of a button, and whether it ended well long ago.
 
         One that is live comes first, then one that has just ended. Where its view makes a button
-        anew, that is the run of any in its spot.
+        anew, those are the runs of all in its spot, one of each.
         """
         table, now = self._table, self._database.now
-        is_its = and_(
-            self._is_honoured, table.c.spot == spot if spot else table.c.btn_uid == btn_uid
-        )
+        is_its = table.c.spot == spot if spot else table.c.btn_uid == btn_uid
         is_live = table.c.state.in_(LIVE)
         rank = case((is_live, 0), (table.c.ended_at > now - late_after, 1), else_=2)
         is_recent = table.c.ended_at > now - max(ended_within, late_after)
         is_shown = and_(table.c.state == READY, is_recent if ended_within else true())
         query = (
             select(*self._columns, rank)
-            .where(table.c.owner.in_(owners), is_its, or_(is_live, is_shown))
+            .where(table.c.owner.in_(owners), is_its, self._is_honoured, or_(is_live, is_shown))
             .order_by(rank, table.c.made_at.desc())
-            .limit(1)
+            .limit(MOST_IN_SPOT if spot else 1)
         )
-        row = self._database.read(lambda connection: connection.execute(query).first())
-        return (Run(*row[:-1]), row[-1] == 2) if row else (None, False)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        latest: dict[str, tuple[Run, bool]] = {}
+        for row in rows:
+            run = Run(*row[:-1])
+            latest.setdefault(run.btn_uid, (run, row[-1] == 2))
+        return list(latest.values())
 
     def of(self, owners: Sequence[str], *, ended_within: float, limit: int) -> list[Run]:
         """Return a visitor's runs, newest first: the live ones, and those that ended lately."""
@@ -561,19 +564,38 @@ class Runs:
     # -- how -----------------------------------------------------------------------------------
 
     def _found_or_inserted(
-        self, connection: Connection, run_id: str, click: Click, live_key: str, claimed: bool
+        self, connection: Connection, run_id: str, click: Click, claimed: bool
     ) -> tuple[Run, bool]:
         live = connection.execute(self._statements.live_of, {"whose": click.owner}).all()
-        if any(row.live_key == live_key for row in live):
-            found = self._found(connection, self._statements.find_live, which=live_key)
-            if found:
-                return found, found.id == run_id
+        live_key, found = self._same(connection, click, {row.live_key for row in live})
+        if found:
+            return found, found.id == run_id
         place_key = self._free_place(click.owner, {row.place_key for row in live})
         values = self._first_values(run_id, click, live_key=live_key, place_key=place_key)
         statement = self._statements.insert_claimed if claimed else self._statements.insert
         run = self._changed(connection, statement, run_id, values)
         assert run is not None, "A row is there for the transaction that has inserted it."
         return run, True
+
+    def _same(
+        self, connection: Connection, click: Click, taken: set[str | None]
+    ) -> tuple[str, Run | None]:
+        """Return the live run of the same click, and the key that one has while it is live."""
+        own_key = _hash(click.owner, click.btn_uid, click.sameness)
+        if click.spot:
+            key = _hash(click.owner, click.spot, click.sameness)
+            found = self._found_live(connection, key, taken)
+            # One that was revoked would answer nobody.
+            if not found or self._found(
+                connection, self._statements.find_honoured, run_id=found.id
+            ):
+                return key, found
+        return own_key, self._found_live(connection, own_key, taken)
+
+    def _found_live(self, connection: Connection, key: str, taken: set[str | None]) -> Run | None:
+        if key not in taken:
+            return None
+        return self._found(connection, self._statements.find_live, which=key)
 
     def _first_values(self, run_id: str, click: Click, **keys: str | None) -> dict[str, Any]:
         return {

@@ -6,7 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-from flask import g, request
+from flask import request
+
+SPOTS = "flask_download_btn.spots"
+"""Where a request keeps the spots that it has named: an app's context may outlive it."""
 
 
 def spot_of(btn: Any) -> str:
@@ -15,19 +18,17 @@ def spot_of(btn: Any) -> str:
     It is the page, what the button does, and which of such buttons it is; nothing for a button
     that is found by its own row or name.
     """
-    if not btn.is_new:
+    if not btn.recipe:
         return ""
-    spots: dict[str, str] = g.setdefault("download_btn_spots", {})
-    if btn.uid not in spots:
-        kind = _kind(btn)
-        numbers: dict[str, int] = g.setdefault("download_btn_kinds", {})
-        numbers[kind] = numbers.get(kind, 0) + 1
-        spots[btn.uid] = hashlib.sha256(f"{kind}{numbers[kind]}".encode()).hexdigest()[:32]
-    return spots[btn.uid]
+    spots: dict[str, list[str]] = request.environ.setdefault(SPOTS, {})
+    like_it = spots.setdefault(btn.recipe, [])
+    if btn.uid not in like_it:
+        like_it.append(btn.uid)
+    spot = json.dumps([*_address(), btn.recipe, like_it.index(btn.uid)])
+    return hashlib.sha256(spot.encode()).hexdigest()[:32]
 
 
-def _kind(btn: Any) -> str:
-    lists = (btn.handle_form_functions, btn.create_file_functions)
-    functions = [[(each.reference, each.arguments) for each in functions] for functions in lists]
-    kind = [request.full_path, btn.btn_text, btn.form_id, list(btn.downloads or ()), functions]
-    return json.dumps(kind, default=str)
+def _address() -> list[str]:
+    # Undecoded: who visits may write what is no text.
+    query = request.query_string.decode("latin-1")
+    return [request.host, request.script_root, request.path, query]

@@ -543,35 +543,65 @@ def test_a_visitor_finds_a_live_run_again_and_one_that_just_ended_well(book: Boo
     book.add_button()
     run = claimed(runs)
 
-    def latest(owner: str = "session:ann", ended_within: float = 60) -> tuple[Run | None, bool]:
+    def latest(owner: str = "session:ann", ended_within: float = 60) -> list[tuple[Run, bool]]:
         return runs.latest_of(["user:1", owner], "button", ended_within=ended_within, late_after=30)
 
-    assert latest() == (run, False)
-    assert latest("session:bob") == (None, False)
+    assert latest() == [(run, False)]
+    assert latest("session:bob") == []
     end(book, runs, run)
-    found, is_late = latest()
-    assert found
-    assert not is_late
+    assert [is_late for _, is_late in latest()] == [False]
     book.change(ended_at=book.table.c.ended_at - 40)
-    found, is_late = latest()
-    assert found
-    assert is_late
-    assert latest(ended_within=0)[1]
+    assert [is_late for _, is_late in latest()] == [True]
+    assert latest(ended_within=0)[0][1]
     book.change(ended_at=book.table.c.ended_at - 60)
-    assert latest() == (None, False)
-    assert latest(ended_within=0)[0]
+    assert latest() == []
+    assert latest(ended_within=0)
 
 
 def test_a_run_is_found_by_the_spot_of_its_button(book: Book, runs: Runs):
     book.add_button()
     run = claimed(runs, spot="here")
 
-    def latest(owner: str, spot: str) -> Run | None:
-        return runs.latest_of([owner], "another", spot, ended_within=60, late_after=30)[0]
+    def latest(owner: str, spot: str) -> list[Run]:
+        found = runs.latest_of([owner], "another", spot, ended_within=60, late_after=30)
+        return [run for run, _ in found]
 
-    assert latest("session:ann", "here") == run
-    assert latest("session:ann", "there") is None
-    assert latest("session:bob", "here") is None
+    assert latest("session:ann", "here") == [run]
+    assert latest("session:ann", "there") == []
+    assert latest("session:bob", "here") == []
+
+
+def test_of_all_buttons_in_a_spot_the_latest_run_is_found(book: Book, runs: Runs):
+    for uid in ("old", "button"):
+        book.add_button(uid)
+    first = claimed(runs, btn_uid="old", spot="here", sameness="first")
+    for sameness in ("second", "third"):
+        last = claimed(runs, spot="here", sameness=sameness)
+        end(book, runs, last)
+    found = runs.latest_of(["session:ann"], "another", "here", ended_within=60, late_after=30)
+
+    assert [run.id for run, _ in found] == [first.id, last.id]
+
+
+def test_the_same_click_on_two_buttons_in_a_spot_is_one_run(book: Book, runs: Runs):
+    for uid in ("old", "button"):
+        book.add_button(uid)
+    run = claimed(runs, btn_uid="old", spot="here")
+    again, is_new = runs.make(a_click(spot="here"))
+
+    assert (again.id, is_new) == (run.id, False)
+    assert runs.make(a_click(spot="there"))[1]
+    assert runs.make(a_click(spot="here", sameness="another form"))[1]
+
+
+def test_a_click_joins_no_run_of_a_button_that_was_revoked(book: Book, runs: Runs):
+    book.add_button()
+    revoked = claimed(runs, btn_uid="old", spot="here")
+    run, is_new = runs.make(a_click(spot="here"))
+    assert is_new
+    assert run.id != revoked.id
+
+    assert runs.make(a_click(spot="here"))[0].id == run.id
 
 
 def test_a_run_whose_button_was_revoked_is_not_found(book: Book, runs: Runs):
@@ -580,7 +610,7 @@ def test_a_run_whose_button_was_revoked_is_not_found(book: Book, runs: Runs):
 
     for spot in ("", "here"):
         found = runs.latest_of(["session:ann"], "button", spot, ended_within=60, late_after=30)
-        assert found == (None, False)
+        assert found == []
 
 
 def test_a_live_run_is_found_before_a_newer_one_that_has_ended(book: Book, runs: Runs):
@@ -591,7 +621,9 @@ def test_a_live_run_is_found_before_a_newer_one_that_has_ended(book: Book, runs:
     (claim,) = runs.claim([quick.id])
     end(book, runs, claim)
 
-    found, is_late = runs.latest_of([live.owner], live.btn_uid, ended_within=3600, late_after=60)
+    ((found, is_late),) = runs.latest_of(
+        [live.owner], live.btn_uid, ended_within=3600, late_after=60
+    )
     assert found
     assert found.id == live.id
     assert not is_late

@@ -79,7 +79,6 @@ class Link {
     try {
       await (this.#opening ??= this.#open());
     } catch {
-      // The poll carries the run alone.
       this.#opening = null;
       return;
     }
@@ -102,7 +101,7 @@ class Link {
       reconnectionDelay: 500,
       reconnectionDelayMax: 2000,
     });
-    // Where no WebSocket ever passes, the poll carries the run, and the console is not filled with attempts.
+    // Where no WebSocket passes, the console is not filled with attempts.
     this.#socket.io.on("reconnect_attempt", (number) => this.#socket.io.reconnectionDelayMax(number > 5 ? 30000 : 2000));
     // A connection that came back has no rooms.
     this.#socket.on("connect", () => this.followers.forEach((follower) => this.#watch(follower)));
@@ -165,10 +164,9 @@ class Follower {
     this.look();
   }
 
-  /* Where a button says so, its run ends with the page that began it; any other goes on, and is found again. */
+  /* Where a button says so, its run ends with the page that began it. */
   #leave() {
     const {dataset, snapshot} = this.element;
-    // From now on the page is away.
     if (this.#isKept && snapshot) this.#remember(true);
     const ends = dataset.leave === "cancel" && begun.has(this.run) && LIVE.includes(snapshot?.state);
     if (ends) navigator.sendBeacon(snapshot.cancel_url, new Blob([], {type: "application/json"}));
@@ -219,7 +217,7 @@ class Follower {
       // No words: somebody else may sit here when the page comes back.
       const known = {run, state, url, cancel_url, files: [], seq: -1, at: Date.now()};
       if (isKept) sessionStorage.setItem("download-btn " + id, JSON.stringify(known));
-      else sessionStorage.removeItem("download-btn " + id);
+      else for (const key in {...sessionStorage}) /^download-btn /.test(key) && sessionStorage[key].includes(run) && sessionStorage.removeItem(key);
     } catch {
       // Without storage, only the server knows of the run.
     }

@@ -48,6 +48,11 @@ function put(words, fields) {
   return lacks || !text ? null : text;
 }
 
+/** Tell whether the page shows a run already, when what is swapped out for it is gone. */
+function isShown({run}, element) {
+  return [...document.querySelectorAll("download-btn")].some((other) => other !== element && other.snapshot?.run === run);
+}
+
 class DownloadBtn extends HTMLElement {
   static observedAttributes = ["data-state"];
   snapshot = null;
@@ -82,8 +87,9 @@ class DownloadBtn extends HTMLElement {
     this.addEventListener("keydown", this);
     this.#adopt();
     const known = this.snapshot ?? this.#recall();
-    if (known && known.state !== "cancelled" && this.state !== "done") this.#follow(known, true);
-    else this.show(this.state);
+    if (!known || known.state === "cancelled" || this.state === "done") this.show(this.state);
+    else if (this.snapshot || this.dataset.spot === undefined) this.#follow(known, true);
+    else queueMicrotask(() => isShown(known, this) ? this.show("idle") : this.#follow(known, true));
   }
 
   disconnectedCallback() {
