@@ -148,7 +148,7 @@ def old_server(python: Path, folder: Path) -> Process:
         url=f"http://127.0.0.1:{port}",
         directory=folder,
         environment={
-            "BENCH_FOLDER": str(folder),
+            "BENCH_DATABASE": f"sqlite:///{folder}/old.db",
             "BENCH_JOB": "trivial",
             "PORT": str(port),
             "PYTHONPATH": str(BENCH / "apps"),

@@ -188,6 +188,7 @@ def server_of(contender: Contender, name: str, folder: Path) -> Process:
     variables = {
         "BENCH_FOLDER": str(folder),
         "BENCH_JOB": name,
+        "BENCH_DATABASE": f"sqlite:///{folder}/{port}.db",
         "PORT": str(port),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_TEMP_DIR": str(folder / "gradio"),

@@ -21,7 +21,7 @@ PAGE = """<!doctype html>
 app = Flask(__name__, instance_path=os.environ["BENCH_FOLDER"])
 app.config.update(
     SECRET_KEY="a key for a bench, long enough",
-    SQLALCHEMY_DATABASE_URI=f"sqlite:///{os.environ['BENCH_FOLDER']}/{os.environ['PORT']}.db",
+    SQLALCHEMY_DATABASE_URI=os.environ["BENCH_DATABASE"],
 )
 db = SQLAlchemy(app)
 manager = DownloadBtnManager(app, db=db)

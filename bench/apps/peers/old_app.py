@@ -6,14 +6,9 @@ import base64
 import os
 from collections.abc import Iterator
 
-from flask import Flask, render_template_string
-from flask_sqlalchemy import SQLAlchemy
+from flask import render_template_string
 from job import DONE, STEPS, TRIVIAL, step
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from xstatic.pkg import jquery
-
-from flask_download_btn import DownloadBtnManager, DownloadBtnMixin
+from old_package import DownloadBtn, app, db
 
 PAGE = """<!doctype html>
 <html lang="en"><title>Orders</title>
@@ -21,26 +16,6 @@ PAGE = """<!doctype html>
 {{ btn.render_script()|safe }}
 <main><h1>Orders</h1>{{ btn.render_btn()|safe }}{{ btn.render_progress()|safe }}</main></html>
 """
-
-app = Flask(__name__, static_folder=jquery.BASE_DIR, static_url_path="/static")
-app.config.update(
-    SECRET_KEY="a key for a bench, long enough",
-    SQLALCHEMY_DATABASE_URI=f"sqlite:///{os.environ['BENCH_FOLDER']}/{os.environ['PORT']}.db",
-    SQLALCHEMY_TRACK_MODIFICATIONS=False,
-)
-db = SQLAlchemy(app)
-manager = DownloadBtnManager(app, db=db)
-
-
-@event.listens_for(Engine, "connect")
-def set_up_sqlite(connection, record) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-@DownloadBtnManager.register
-class DownloadBtn(DownloadBtnMixin, db.Model):
-    id = db.Column(db.Integer, primary_key=True)
 
 
 def trivial(btn) -> Iterator[str]:
@@ -68,9 +43,6 @@ def page() -> str:
     db.session.commit()
     return render_template_string(PAGE, btn=btn)
 
-
-with app.app_context():
-    db.create_all()
 
 if __name__ == "__main__":
     app.run("127.0.0.1", int(os.environ["PORT"]), threaded=True)

@@ -12,36 +12,11 @@ if os.environ["BENCH_MODE"] == "gevent":
 import time
 from collections.abc import Iterator
 
-from flask import Flask, render_template_string
-from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-
-from flask_download_btn import DownloadBtnManager, DownloadBtnMixin
+from flask import render_template_string
+from old_package import DownloadBtn, app, db
 
 REPORTS = 100
 PAUSE = 0.01
-
-app = Flask(__name__)
-app.config.update(
-    SECRET_KEY="a key for a bench, long enough",
-    SQLALCHEMY_DATABASE_URI=os.environ["BENCH_DATABASE"],
-    SQLALCHEMY_TRACK_MODIFICATIONS=False,
-    SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"timeout": 30}},
-)
-db = SQLAlchemy(app)
-manager = DownloadBtnManager(app, db=db)
-
-
-@event.listens_for(Engine, "connect")
-def set_up_sqlite(connection, record) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-@DownloadBtnManager.register
-class DownloadBtn(DownloadBtnMixin, db.Model):
-    id = db.Column(db.Integer, primary_key=True)
 
 
 def hundred_reports(btn) -> Iterator[str]:
@@ -59,9 +34,6 @@ def visit() -> str:
     db.session.commit()
     return render_template_string("{{ btn.render_script()|safe }}", btn=btn)
 
-
-with app.app_context():
-    db.create_all()
 
 if __name__ == "__main__":
     if os.environ["BENCH_MODE"] == "gevent":
