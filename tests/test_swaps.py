@@ -26,6 +26,12 @@ from processes import TESTS, wait_until
 # The ways in which each brings something new into a page.
 WAYS = {"htmx": ["Swap", "Swap inside", "Elsewhere"], "turbo": ["Stream", "Frame", "Elsewhere"]}
 
+# How each fetches the page once more, and puts it in the place of what is there.
+AGAIN = {
+    "htmx": "htmx.ajax('GET', location.href, {target: 'main', select: 'main', swap: 'outerHTML'})",
+    "turbo": "Turbo.visit(location.href, {action: 'replace'})",
+}
+
 # What a page that swaps fifty times must not pile up.
 COUNT_TIMERS = """
   window.ticking = new Set();
@@ -117,6 +123,24 @@ def test_a_live_run_goes_on_in_whatever_takes_its_place(
     site.open_gate(gate)
     wait_for(page, "done")
     assert [download.suggested_filename for download in downloads] == ["half.csv"]
+
+
+@pytest.mark.parametrize(("library", "again"), AGAIN.items(), ids=AGAIN)
+def test_a_button_that_its_view_makes_anew_goes_on_with_the_run_before(
+    page: Page, site: Site, tmp_path: Path, gate: str, library: str, again: str
+) -> None:
+    page.goto(f"{site.url}/new-row?gate={gate}&library={library}")
+    first = page.locator("download-btn").get_attribute("id")
+    button(page).click()
+    wait_for(page, "running")
+    page.evaluate(again)
+    page.wait_for_function("id => document.querySelector('download-btn').id !== id", arg=first)
+    wait_for(page, "running")
+
+    with page.expect_download() as download:
+        site.open_gate(gate)
+    assert saved(download.value, tmp_path)[1]
+    wait_for(page, "done")
 
 
 def test_a_page_that_turbo_morphs_still_shows_its_runs(page: Page, site: Site, gate: str) -> None:
