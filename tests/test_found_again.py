@@ -70,6 +70,8 @@ def site(tmp_path: Path) -> Iterator[sites.Site]:
                 buttons[-1].create_file_functions = [site.Function(wait_for_the_gate)]
             site.db.session.commit()
             page = "<title>Rows</title>{% for btn in buttons %}{{ btn }}{% endfor %}"
+            if "center" in request.args:
+                page += "{{ download_center() }}"
             return render_template_string(page, buttons=buttons)
 
         @site.app.get("/customers")
@@ -227,6 +229,15 @@ def test_what_is_added_to_a_page_leaves_the_run_to_the_button_that_shows_it(page
     wait_for(page, "idle")
 
     assert states(page) == ["idle", "running"]
+
+
+def test_a_downloads_centre_beside_it_takes_no_run_away(page: Page, url: str):
+    page.goto(f"{url}/new-rows?center=yes")
+    click(page)
+    page.reload()
+    page.locator("download-center").get_by_text("A secret of Ann").wait_for()
+
+    wait_for(page, "running")
 
 
 def test_no_page_finds_a_run_that_the_app_no_longer_allows(page: Page, site: sites.Site, url: str):

@@ -48,9 +48,9 @@ function put(words, fields) {
   return lacks || !text ? null : text;
 }
 
-/** Tell whether the page shows a run already, when what is swapped out for it is gone. */
+/** Tell whether another button of a spot shows a run; a list of downloads does not count. */
 function isShown({run}, element) {
-  return [...document.querySelectorAll("download-btn")].some((other) => other !== element && other.snapshot?.run === run);
+  return [...document.querySelectorAll("download-btn[data-spot]")].some((other) => other !== element && other.snapshot?.run === run);
 }
 
 class DownloadBtn extends HTMLElement {
