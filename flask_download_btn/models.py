@@ -60,6 +60,8 @@ LOOKS = (
 )
 NOT_IN_RECIPE = frozenset((*LOOKS, "uid", "revision")) - {"btn_text", "form_id"}
 """What of a button does not tell what it does, or is another for each row."""
+MOST_TELLING = 100
+"""Characters of an argument that says which; a longer one is content, and may change."""
 
 registered_buttons: list[Any] = []
 """Every model that `DownloadBtnManager.register` has seen, of all apps in this process."""
@@ -451,11 +453,19 @@ def _note_recipe(mapper: Any, connection: Any, btn: DownloadBtnMixin) -> None:
     names = set(mapper.column_attrs.keys()) - own - NOT_IN_RECIPE
     given = {name: str(value) for name, value in btn.__dict__.items() if name in names}
     functions = [
-        [(each.reference, each.arguments) for each in btn.__dict__.get(name) or ()]
+        [_telling(each) for each in btn.__dict__.get(name) or ()]
         for name in ("handle_form_functions", "create_file_functions")
     ]
     text = json.dumps([mapper.class_.__name__, given, functions], sort_keys=True)
     btn.__dict__["recipe"] = hashlib.sha256(text.encode()).hexdigest()
+
+
+def _telling(function: FunctionMixin) -> list[Any]:
+    """Name a function with those of its arguments that say which, and are no content."""
+    positional, named = json.loads(function.arguments)
+    arguments = [*enumerate(positional), *named.items()]
+    short = [pair for pair in arguments if len(json.dumps(pair[1])) <= MOST_TELLING]
+    return [function.reference, short]
 
 
 @event.listens_for(FunctionMixin, "before_insert", propagate=True)

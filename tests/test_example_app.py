@@ -143,6 +143,21 @@ def test_the_documented_way_caches_one_file_of_two(
     assert [content(file) for file in downloads[:2]] == [content(file) for file in downloads[2:]]
 
 
+def test_the_documented_way_finds_its_run_after_a_reload_and_in_another_tab(
+    visit: Callable[[str], list[Download]], page: Page
+):
+    visit("documented-way")
+    click(page, until="running")
+    page.reload()
+    wait_for(page, "running")
+    tab = page.context.new_page()
+    tab.goto(page.url)
+
+    wait_for(tab, "running")
+    page.get_by_role("button", name="Cancel").click()
+    wait_for(tab, "cancelled")
+
+
 def test_several_files_come_one_by_one_or_as_one(
     visit: Callable[[str], list[Download]], page: Page
 ):

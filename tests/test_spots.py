@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from random import choices
+from string import ascii_letters
 from typing import Any, ClassVar
 
 import pytest
@@ -56,7 +58,7 @@ class Models:
         with self.app.app_context():
             db.create_all()
 
-    def button(self, *, model: Any = None, year: int = 2026, **attributes: Any) -> Any:
+    def button(self, *, model: Any = None, year: Any = 2026, **attributes: Any) -> Any:
         btn = (model or self.DownloadBtn)(**{"btn_text": "Export", **attributes})
         btn.create_file_functions = [self.Function(export, year=year)]
         self.db.session.commit()
@@ -102,6 +104,13 @@ def test_a_button_made_anew_has_the_spot_of_the_one_before(models: Models):
 def test_another_page_or_another_button_is_another_spot(models: Models, change: dict[str, Any]):
     assert models.spot(**change) != models.spot()
     assert models.spot(**change) == models.spot(**change)
+
+
+def test_an_argument_that_is_content_makes_no_difference(models: Models):
+    drafts = [models.spot(year=choices(ascii_letters, k=400)) for _ in range(2)]
+
+    assert drafts[0] == drafts[1]
+    assert models.spot(year=[1, 2, 3]) != models.spot(year=[1, 2])
 
 
 def test_another_model_is_another_spot(models: Models):
