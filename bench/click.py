@@ -25,9 +25,9 @@ sys.path[0] = str(BENCH.parent / "tests")
 sys.path.insert(1, str(BENCH / "apps"))
 
 from browser import chromium  # noqa: E402
-from environments import OLD_PACKAGE, environment  # noqa: E402
+from environments import old_server  # noqa: E402
 from playwright.sync_api import Browser, Page  # noqa: E402
-from processes import Process, answers_http, app_server, free_port  # noqa: E402
+from processes import app_server  # noqa: E402
 
 CLICK = """() => new Promise((resolve) => {
     const button = document.querySelector("button");
@@ -118,11 +118,10 @@ def main() -> None:
 
 
 def measure_old_package(browser: Browser, ours: str, folder: Path, clicks: int) -> None:
-    python = environment(OLD_PACKAGE)
-    if python is None:
+    server = old_server("old_app", folder, BENCH_JOB="trivial")
+    if server is None:
         print("The old package could not be installed, and is left out.")
         return
-    server = old_server(python, folder)
     server.start()
     try:
         urls = {"the old package": f"{server.url}/", "ours in turns with it": f"{ours}/0"}
@@ -137,23 +136,6 @@ def measure_old_package(browser: Browser, ours: str, folder: Path, clicks: int) 
     verdict = "met" if new <= old else "MISSED"
     print(f"the old package  {old:6.1f} ms; ours in turns with it {new:.1f} ms,", end=" ")
     print(f"{new / old:.2f} of that  (target 1: {verdict})")
-
-
-def old_server(python: Path, folder: Path) -> Process:
-    port = free_port()
-    return Process(
-        [str(python), str(BENCH / "apps" / "peers" / "old_app.py")],
-        log_file=folder / "old.log",
-        is_up=lambda: answers_http(port),
-        url=f"http://127.0.0.1:{port}",
-        directory=folder,
-        environment={
-            "BENCH_DATABASE": f"sqlite:///{folder}/old.db",
-            "BENCH_JOB": "trivial",
-            "PORT": str(port),
-            "PYTHONPATH": str(BENCH / "apps"),
-        },
-    )
 
 
 def measure(browser: Browser, url: str, clicks: int) -> None:

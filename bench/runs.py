@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "apps"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import databases
-from environments import OLD_PACKAGE, environment
-from processes import Process, answers_http, app_server, free_port
+from environments import old_server
+from processes import app_server
 
 BENCH = Path(__file__).resolve().parent
 SERVERS = {"threading": "werkzeug", "gevent": "gevent", "gunicorn": "gunicorn"}
@@ -122,10 +122,10 @@ def measure(mode: str, url: str, folder: Path, options: argparse.Namespace) -> N
 def measure_old_package(
     mode: str, folder: Path, options: argparse.Namespace, ours: dict[str, float]
 ) -> None:
-    python = environment(OLD_PACKAGE)
-    if python is None or mode not in OLD_SECONDS:
+    known = mode in OLD_SECONDS
+    server = old_server("old_runs_app", folder, BENCH_MODE=mode) if known else None
+    if server is None:
         return
-    server = old_server(python, mode, folder)
     server.start()
     try:
         rounds = [
@@ -140,22 +140,6 @@ def measure_old_package(
     target = TARGETS[mode] / OLD_SECONDS[mode]
     verdict = "met" if ours["runner"] / seconds <= target else "MISSED"
     print(f"{text}  (target {target:.2f}: {verdict})", flush=True)
-
-
-def old_server(python: Path, mode: str, folder: Path) -> Process:
-    port = free_port()
-    return Process(
-        [str(python), str(BENCH / "apps" / "peers" / "old_runs_app.py")],
-        log_file=folder / "old.log",
-        is_up=lambda: answers_http(port),
-        url=f"http://127.0.0.1:{port}",
-        directory=folder,
-        environment={
-            "BENCH_DATABASE": f"sqlite:///{folder}/old.db",
-            "BENCH_MODE": mode,
-            "PORT": str(port),
-        },
-    )
 
 
 def one_round(engine: Any, server: Any, start: Any, options: argparse.Namespace) -> Figures:

@@ -612,17 +612,21 @@ def test_s29_a_file_that_is_cut_halfway_is_gone_on_with_by_the_browser(
         wait_for(page, "done")
 
 
+def click_and_see_it_cut(page: Page) -> None:
+    with page.expect_download() as cut:
+        button(page).click()
+    assert cut.value.failure()
+    expect_words(page, "Cut off before the end: large.bin.")
+    wait_for(page, "ready")
+    assert button(page).get_attribute("aria-disabled") is None
+
+
 def test_s29_a_file_that_is_cut_for_good_is_named_with_a_link(
     page: Page, site: Site, tmp_path: Path
 ) -> None:
     with cutting_proxy(site.url, cuts=1000) as proxy:
         page.goto(site.address("large").replace(site.url, proxy.url))
-        with page.expect_download() as cut:
-            button(page).click()
-        assert cut.value.failure()
-        expect_words(page, "Cut off before the end: large.bin.")
-        wait_for(page, "ready")
-        assert button(page).get_attribute("aria-disabled") is None
+        click_and_see_it_cut(page)
         assert axe_findings(page) == []
         proxy.cuts = 0
         with page.expect_download() as again:
@@ -638,12 +642,7 @@ def test_s29_a_server_that_goes_away_with_a_file_half_sent_is_noticed(
     with cutting_proxy(site.url, cuts=1) as proxy:
         page.goto(site.address("large").replace(site.url, proxy.url))
         page.on("download", lambda _: setattr(proxy, "is_away", True))
-        with page.expect_download() as cut:
-            button(page).click()
-        assert cut.value.failure()
-        expect_words(page, "Cut off before the end: large.bin.")
-        wait_for(page, "ready")
-        assert button(page).get_attribute("aria-disabled") is None
+        click_and_see_it_cut(page)
         proxy.is_away = False
         with page.expect_download() as again:
             page.get_by_role("link", name="large.bin").click()

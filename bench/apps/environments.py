@@ -1,4 +1,4 @@
-"""Install what a bench measures beside ours, each peer in an environment of its own, once."""
+"""Give a bench its peers: each in an environment of its own, made once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import subprocess
 import venv
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / ".environments"
+from processes import Process, answers_http, free_port
+
+APPS = Path(__file__).resolve().parent
+FOLDER = APPS.parent / ".environments"
 OLD_PACKAGE = (
     "flask-download-btn==0.0.22 flask==2.0.3 werkzeug==2.0.3 jinja2==3.0.3 flask-sqlalchemy==2.5.1"
     " sqlalchemy==1.3.24 sqlalchemy-mutable==0.0.13 XStatic-jQuery==3.5.1.1 gevent==26.9.0"
@@ -27,3 +30,24 @@ def environment(packages: str) -> Path | None:
         return None
     mark.write_text(packages)
     return python
+
+
+def old_server(app: str, folder: Path, **variables: str) -> Process | None:
+    """Return a server of one of the old package's apps; None if that cannot be had."""
+    python = environment(OLD_PACKAGE)
+    if python is None:
+        return None
+    port = free_port()
+    return Process(
+        [str(python), str(APPS / "peers" / f"{app}.py")],
+        log_file=folder / "old.log",
+        is_up=lambda: answers_http(port),
+        url=f"http://127.0.0.1:{port}",
+        directory=folder,
+        environment={
+            "BENCH_DATABASE": f"sqlite:///{folder}/old.db",
+            "PORT": str(port),
+            "PYTHONPATH": str(APPS),
+            **variables,
+        },
+    )

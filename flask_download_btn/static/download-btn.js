@@ -49,7 +49,7 @@ function put(words, fields) {
 }
 
 /** Tell whether another button of a spot shows a run; a list of downloads does not count. */
-function isShown({run}, element) {
+function isShownBeside(element, {run}) {
   return [...document.querySelectorAll("download-btn[data-spot]")].some((other) => other !== element && other.snapshot?.run === run);
 }
 
@@ -89,7 +89,7 @@ class DownloadBtn extends HTMLElement {
     const known = this.snapshot ?? this.#recall();
     if (!known || known.state === "cancelled" || this.state === "done") this.show(this.state);
     else if (this.snapshot || this.dataset.spot === undefined) this.#follow(known, true);
-    else queueMicrotask(() => isShown(known, this) ? this.show("idle") : this.#follow(known, true));
+    else queueMicrotask(() => isShownBeside(this, known) ? this.show("idle") : this.#follow(known, true));
   }
 
   disconnectedCallback() {
